@@ -1,0 +1,212 @@
+"""Every metric of the daemon, declared once: what it counts, and what to do when it moves.
+
+One frame becomes one row, and the ledger closes at every scrape, for each input:
+
+    received + recovered = stored + quarantined + dropped + spooled + in flight
+
+The counters are advanced per batch, never per record. What lies in the spool and what is on its way there is asked of
+the parts that hold it, at the moment of the scrape (:meth:`Metrics.watch_input`): the difference is a check, not a sum
+that was made to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+__all__ = ["CLOSE_REASONS", "DROP_REASONS", "LedgerLine", "Metrics"]
+
+DROP_REASONS = ("spool_full", "spool_failed", "shutdown")
+"""Why a received frame was not kept: the closed set of the label ``reason``."""
+
+CLOSE_REASONS = ("peer", "idle", "deadline", "framing", "shutdown")
+"""Why a connection ended: the closed set of the label ``reason``."""
+
+_STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BATCH_ROWS = (1, 10, 100, 1_000, 4_000, 8_000, 16_384, 32_768, 65_536)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """The ledger of one input, in frames."""
+
+    received: int
+    recovered: int
+    stored: int
+    quarantined: int
+    dropped: int
+    spooled: int
+    in_flight: int
+
+    @property
+    def imbalance(self) -> int:
+        """Frames that came in and are nowhere (positive), or came out of nowhere (negative); 0 when all is well."""
+        out = self.stored + self.quarantined + self.dropped + self.spooled + self.in_flight
+        return self.received + self.recovered - out
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the terms and the imbalance by name."""
+        return {**asdict(self), "imbalance": self.imbalance}
+
+
+class Metrics:
+    """The daemon's metrics in a registry of their own.
+
+    Args:
+        version: the daemon's version, for ``logstreamd_build_info``.
+        wire: which implementation of the hot functions runs, ``python`` or ``compiled``.
+    """
+
+    def __init__(self, *, version: str, wire: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        build = self._gauge("build_info", "Always 1; the labels say what runs.", "version", "wire")
+        build.labels(version=version, wire=wire).set(1)
+        self._inputs: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
+        self._declare_ledger()
+        self._declare_inputs()
+        self._declare_writer()
+        self._declare_spool()
+        self._declare_http()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"logstreamd_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"logstreamd_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"logstreamd_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _declare_ledger(self) -> None:
+        self.received_frames = self._counter("received_frames", "Messages taken from an input.", "input")
+        self.recovered_frames = self._counter(
+            "recovered_frames", "Messages an earlier run had left in the spool.", "input"
+        )
+        self.stored_rows = self._counter("stored_rows", "Messages committed to the table logs.", "input")
+        self.quarantined_rows = self._counter(
+            "quarantined_rows",
+            "Messages PostgreSQL refused, kept in the table quarantine with the reason. Look there.",
+            "input",
+        )
+        self.dropped_frames = self._counter(
+            "dropped_frames", "Messages that were received and not kept. Should never move.", "input", "reason"
+        )
+        self.spooled_frames = self._gauge(
+            "spooled_frames", "Messages in the spool that are not stored yet. Grows while PostgreSQL is away.", "input"
+        )
+        self.in_flight_frames = self._gauge(
+            "in_flight_frames", "Messages received that are not in the spool yet.", "input"
+        )
+        self.ledger_imbalance_frames = self._gauge(
+            "ledger_imbalance_frames", "Messages the ledger can't account for. Anything but 0 is a bug.", "input"
+        )
+
+    def _declare_inputs(self) -> None:
+        self.received_bytes = self._counter("received_bytes", "Bytes of the messages received.", "input")
+        self.truncated_frames = self._counter(
+            "truncated_frames", "Messages cut at max_frame_bytes and stored with a mark.", "input"
+        )
+        self.partial_frames = self._counter(
+            "partial_frames", "Messages whose connection ended inside them, stored with a mark.", "input"
+        )
+        self.kernel_dropped_datagrams = self._counter(
+            "kernel_dropped_datagrams",
+            "Datagrams the kernel threw away because the receive buffer was full. Raise receive_buffer_bytes.",
+            "input",
+        )
+        self.receive_buffer_bytes = self._gauge(
+            "receive_buffer_bytes", "Receive buffer the kernel granted to a datagram socket.", "input"
+        )
+        self.connections = self._gauge("connections", "Open connections.", "input")
+        self.accepted_connections = self._counter("accepted_connections", "Connections accepted.", "input")
+        self.rejected_connections = self._counter(
+            "rejected_connections", "Connections refused because max_connections was reached.", "input"
+        )
+        self.closed_connections = self._counter("closed_connections", "Connections ended.", "input", "reason")
+        self.paused = self._gauge(
+            "input_paused", "1 while an input does not read because what it has is not in the spool yet.", "input"
+        )
+
+    def _declare_writer(self) -> None:
+        self.stored_batches = self._counter("stored_batches", "Batches committed.")
+        self.repeated_batches = self._counter(
+            "repeated_batches", "Batches found to be stored already and not stored again."
+        )
+        self.batch_rows = self._histogram("batch_rows", "Rows per committed batch.", _BATCH_ROWS)
+        self.encode_seconds = self._histogram("encode_seconds", "Parsing and encoding a batch.", _STAGE_SECONDS)
+        self.store_seconds = self._histogram("store_seconds", "Storing a batch, begin to commit.", _STAGE_SECONDS)
+        self.store_lag_seconds = self._histogram(
+            "store_lag_seconds", "From the arrival of a batch's last message to its commit.", _STAGE_SECONDS
+        )
+        self.store_failures = self._counter("store_failures", "Failed attempts to store a batch.", "kind")
+        self.database_up = self._gauge("database_up", "1 when the last exchange with PostgreSQL succeeded.")
+        self.breaker_open = self._gauge("breaker_open", "1 while the writer leaves PostgreSQL alone after failures.")
+
+    def _declare_spool(self) -> None:
+        self.spool_batches = self._gauge("spool_batches", "Batches in the spool.")
+        self.spool_bytes = self._gauge("spool_bytes", "Disk the spool uses.")
+        self.spool_max_bytes = self._gauge("spool_max_bytes", "Disk the spool may use.")
+        self.spool_window_bytes = self._gauge("spool_window_bytes", "Memory the spool's read-ahead holds.")
+        self.spool_corrupt_records = self._counter(
+            "spool_corrupt_records", "Spool records that could not be read and were set aside."
+        )
+
+    def _declare_http(self) -> None:
+        self.http_requests = self._counter("http_requests", "HTTP requests answered.", "route", "status")
+        self.http_seconds = self._histogram("http_seconds", "Time to answer.", _STAGE_SECONDS, "route")
+
+    def watch_input(self, name: str, *, in_flight: Callable[[], int], spooled: Callable[[], int]) -> None:
+        """Open the ledger of an input: every series exists from the start, at 0.
+
+        Args:
+            name: the input's name, the label ``input``.
+            in_flight: asked at each scrape: messages received and not spooled yet.
+            spooled: asked at each scrape: messages in the spool.
+        """
+        self._inputs[name] = (in_flight, spooled)
+        for counter in (
+            self.received_frames,
+            self.recovered_frames,
+            self.stored_rows,
+            self.quarantined_rows,
+            self.received_bytes,
+            self.truncated_frames,
+            self.partial_frames,
+        ):
+            counter.labels(name)
+        for reason in DROP_REASONS:
+            self.dropped_frames.labels(name, reason)
+        self.in_flight_frames.labels(name).set_function(in_flight)
+        self.spooled_frames.labels(name).set_function(spooled)
+        self.ledger_imbalance_frames.labels(name).set_function(lambda: self.ledger(name).imbalance)
+
+    def ledger(self, name: str) -> LedgerLine:
+        """Return the ledger of one input as it stands now."""
+        in_flight, spooled = self._inputs[name]
+        return LedgerLine(
+            received=_value(self.received_frames.labels(name)),
+            recovered=_value(self.recovered_frames.labels(name)),
+            stored=_value(self.stored_rows.labels(name)),
+            quarantined=_value(self.quarantined_rows.labels(name)),
+            dropped=sum(_value(self.dropped_frames.labels(name, reason)) for reason in DROP_REASONS),
+            spooled=spooled(),
+            in_flight=in_flight(),
+        )
+
+    def ledgers(self) -> dict[str, LedgerLine]:
+        """Return the ledger of every input."""
+        return {name: self.ledger(name) for name in self._inputs}
+
+
+def _value(counter: Counter) -> int:
+    """Read a counter back; the client library offers no shorter public way."""
+    (metric,) = counter.collect()
+    return int(next(sample.value for sample in metric.samples if sample.name.endswith("_total")))

@@ -1,0 +1,158 @@
+"""Records → the bytes of PostgreSQL's binary COPY, in the column order of :data:`logstreamd.record.COLUMNS`.
+
+============== ==========================================================================
+part           bytes
+============== ==========================================================================
+header         ``PGCOPY\\n\\377\\r\\n\\0``, int32 flags (0), int32 extension length (0)
+a row          int16 number of columns, then each column
+a column       int32 length (-1 for NULL), then that many bytes
+timestamptz    int64 microseconds since 2000-01-01 UTC
+jsonb          version byte 1, then the text
+inet           family (2 or 3), prefix length, is-cidr (0), address length, address
+trailer        int16 -1
+============== ==========================================================================
+
+Source: PostgreSQL documentation, COPY, "Binary Format"; the receive functions of the types.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from array import array
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from logstreamd.record import COLUMNS, Record
+from logstreamd.wire.batch import Batch
+from logstreamd.wire.parse import parse_frame
+from logstreamd.wire.policy import Policy
+from logstreamd.wire.text import dump_json
+
+__all__ = ["Encoded", "encode"]
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+_TRAILER = struct.pack("!h", -1)
+_NULL = struct.pack("!i", -1)
+_EPOCH_2000_US = 946_684_800 * 1_000_000
+_pack_length = struct.Struct("!i").pack
+# The number of columns, then id, ts, received_at (8 bytes each) and severity, facility (2 each), with their lengths.
+_pack_fixed = struct.Struct("!hiqiqiqihih").pack
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch as PostgreSQL takes it.
+
+    Attributes:
+        rows: the encoded rows, without header and trailer.
+        row_ends: where each row ends in ``rows``.
+        first_id: the id of the first row; row ``i`` has ``first_id + i``.
+        ts_min: the earliest event time, microseconds since the epoch.
+        ts_max: the latest event time.
+    """
+
+    rows: bytes
+    row_ends: array[int]
+    first_id: int
+    ts_min: int
+    ts_max: int
+
+    def __len__(self) -> int:
+        return len(self.row_ends)
+
+    def copy_stream(self, without: Collection[int] = ()) -> list[memoryview | bytes]:
+        """Return the pieces of a complete COPY stream.
+
+        Args:
+            without: positions of rows to leave out.
+        """
+        pieces: list[memoryview | bytes] = [_HEADER]
+        view = memoryview(self.rows)
+        start = 0
+        for position in sorted(without):
+            row_start = self.row_ends[position - 1] if position else 0
+            if row_start > start:
+                pieces.append(view[start:row_start])
+            start = self.row_ends[position]
+        pieces.append(view[start:])
+        pieces.append(_TRAILER)
+        return pieces
+
+
+def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
+    """Parse every frame of a batch and encode it as one row.
+
+    Args:
+        batch: the sealed batch.
+        first_id: the id of its first row (batch number x 65536).
+        policy: time zone and time window of the batch's input.
+
+    Returns:
+        Exactly one row per frame, in order, whatever the frames hold.
+    """
+    rows = bytearray()
+    row_ends = array("I")
+    peers = [_inet(peer) for peer in batch.peers]
+    input_name = _text(batch.input)
+    ts_min, ts_max = (1 << 62), -(1 << 62)
+    positions = zip(batch.frames(), batch.received_at, batch.peer_ids, batch.flags, strict=True)
+    for row_id, (frame, received_at, peer_id, flags) in enumerate(positions, first_id):
+        record = parse_frame(frame, received_at, policy, flags)
+        ts_min = min(ts_min, record.ts)
+        ts_max = max(ts_max, record.ts)
+        rows += _row(row_id, record, input_name, peers[peer_id])
+        row_ends.append(len(rows))
+    return Encoded(bytes(rows), row_ends, first_id, ts_min, ts_max)
+
+
+def _row(row_id: int, record: Record, input_name: bytes, peer: bytes) -> bytes:
+    fixed = _pack_fixed(
+        len(COLUMNS),
+        8,
+        row_id,
+        8,
+        record.ts - _EPOCH_2000_US,
+        8,
+        record.received_at - _EPOCH_2000_US,
+        2,
+        record.severity,
+        2,
+        record.facility,
+    )
+    return b"".join(
+        (
+            fixed,
+            _text(record.host),
+            _text(record.service),
+            _text(record.proc_id),
+            _text(record.msg_id),
+            _text(record.trace_id),
+            _text(record.message),
+            _jsonb(dump_json(record.attrs)) if record.attrs else _NULL,
+            input_name,
+            peer,
+            _text(record.format),
+        )
+    )
+
+
+def _text(text: str | None) -> bytes:
+    if text is None:
+        return _NULL
+    data = text.encode()
+    return _pack_length(len(data)) + data
+
+
+def _jsonb(text: bytes) -> bytes:
+    return _pack_length(len(text) + 1) + b"\x01" + text
+
+
+def _inet(peer: str) -> bytes:
+    """Encode a sender's address as inet; a sender without one (a local socket) is NULL."""
+    if not peer:
+        return _NULL
+    address = ipaddress.ip_address(peer)
+    packed = address.packed
+    family = 2 if address.version == 4 else 3
+    return _pack_length(4 + len(packed)) + bytes((family, len(packed) * 8, 0, len(packed))) + packed
