@@ -1,0 +1,68 @@
+"""``host:port`` → the socket addresses to bind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+__all__ = ["bind_sockets", "endpoint"]
+
+
+def endpoint(sock: socket.socket) -> str:
+    """Write a socket's own address as people do: ``127.0.0.1:5514``, ``[::1]:5514``."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[socket.socket]:
+    """Open one bound, non-blocking socket per address of ``host``.
+
+    Args:
+        host: a name, an address, or ``*`` for every address of both IP versions.
+        port: 0 lets the kernel choose; several addresses then share the port it chose for the first.
+        kind: ``socket.SOCK_DGRAM`` or ``socket.SOCK_STREAM``.
+
+    Raises:
+        OSError: the name is unknown or an address can't be bound; nothing stays open.
+    """
+    names = ("0.0.0.0", "::") if host == "*" else (host,)
+    loop = asyncio.get_running_loop()
+    found = [
+        (family, address)
+        for name in names
+        for family, _, _, _, address in await loop.getaddrinfo(name, port, type=kind, flags=socket.AI_PASSIVE)
+    ]
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in found:
+            bound = _bind(family, kind, address, port or (sockets[0].getsockname()[1] if sockets else 0))
+            if bound is not None:
+                sockets.append(bound)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bind(
+    family: int, kind: socket.SocketKind, address: tuple[str | int, ...], port: int
+) -> socket.socket | None:
+    try:
+        sock = socket.socket(family, kind)
+    except OSError:
+        if family == socket.AF_INET6:  # a kernel without IPv6
+            return None
+        raise
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            # One socket per IP version: peers keep their own kind of address instead of ::ffff:192.0.2.1.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address[0], port, *address[2:]))
+    except OSError as problem:
+        sock.close()
+        raise OSError(problem.errno, f"cannot bind {address[0]} port {port}: {problem.strerror}") from problem
+    return sock

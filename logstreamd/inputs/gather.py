@@ -1,0 +1,210 @@
+"""Frames → batches → the spool: what every input has behind it.
+
+An input appends to :attr:`Gatherer.batch` and calls :meth:`Gatherer.added`. A batch is sealed when it is full, or when
+its first frame is ``max_age_seconds`` old. Sealed batches go to the spool one at a time and in order, so that messages
+of one sender are stored in the order in which they came; while the spool is busy with one, the next one grows. A lone
+message is therefore quick and a flood comes in large batches, without a setting for either.
+
+Bounds: at most ``_MAX_SEALED`` sealed batches wait here. Beyond that the input is *congested*: one that can make its
+senders wait stops reading, one that can't (UDP) drops the newest batch and counts every message in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from logstreamd.metrics import Metrics
+from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
+
+__all__ = ["Append", "Gatherer", "SpoolRefusedError"]
+
+# Four batches of 2 MiB per input: enough to read on while a slow disk commits one, small beside the memory goal.
+_MAX_SEALED = 4
+_RETRY_SECONDS = 0.5
+
+
+class SpoolRefusedError(Exception):
+    """The spool could not keep a batch; the caller still has it."""
+
+
+class Append(Protocol):
+    """The spool, as an input sees it."""
+
+    def __call__(self, batch: Batch, /) -> asyncio.Future[int] | None:
+        """Keep a batch.
+
+        Returns:
+            A future that is done once the batch is durable and fails with OSError or
+            :class:`SpoolRefusedError` when it could not be kept; None when there is no room.
+        """
+
+
+class Gatherer:
+    """Gathers the frames of one input into batches.
+
+    Args:
+        name: the input's name.
+        append: the spool.
+        metrics: counted per batch.
+        max_rows: frames per batch.
+        max_bytes: bytes of frames per batch.
+        max_age_seconds: how long a frame waits for company.
+        drop_when_full: drop the newest batch instead of making the sender wait.
+        on_congestion: told True when the input should stop reading and False when it may read on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        append: Append,
+        metrics: Metrics,
+        *,
+        max_rows: int,
+        max_bytes: int,
+        max_age_seconds: float,
+        drop_when_full: bool = False,
+        on_congestion: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self._append = append
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._max_age_seconds = max_age_seconds
+        self._drop_when_full = drop_when_full
+        self._on_congestion = on_congestion
+        self._loop = asyncio.get_running_loop()
+        self._sealed: deque[Batch] = deque()
+        self._submitted: Batch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._counted = 0
+        self.congested = False
+        self.batch = self._new_batch()
+
+    def _new_batch(self) -> Batch:
+        self._counted = 0
+        return Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes)
+
+    @property
+    def in_flight(self) -> int:
+        """Frames received that are not in the spool yet."""
+        submitted = len(self._submitted) if self._submitted else 0
+        return len(self.batch) + submitted + sum(map(len, self._sealed))
+
+    def added(self, received_bytes: int) -> None:
+        """Take note of the frames appended to :attr:`batch` since the last call; seal it when it is full.
+
+        Args:
+            received_bytes: how many bytes were read for them.
+        """
+        self._metrics.received_bytes.labels(self.name).inc(received_bytes)
+        batch = self.batch
+        new = len(batch) - self._counted
+        if not new:
+            return
+        self._metrics.received_frames.labels(self.name).inc(new)
+        self._count_marks(batch.flags[self._counted :])
+        self._counted = len(batch)
+        self._idle.clear()
+        if batch.full:
+            self.seal()
+        elif self._timer is None and self._submitted is None:
+            self._timer = self._loop.call_later(self._max_age_seconds, self.seal)
+
+    def _count_marks(self, flags: bytearray) -> None:
+        if not any(flags):
+            return
+        self._metrics.truncated_frames.labels(self.name).inc(sum(1 for flag in flags if flag & TRUNCATED))
+        self._metrics.partial_frames.labels(self.name).inc(sum(1 for flag in flags if flag & PARTIAL))
+
+    def seal(self) -> None:
+        """Close the open batch and send it on its way to the spool."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if len(self.batch):
+            self._sealed.append(self.batch)
+            self.batch = self._new_batch()
+        self._submit_next()
+        if len(self._sealed) > _MAX_SEALED and self._drop_when_full:
+            self._drop(self._sealed.pop(), "spool_full")
+        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+
+    def _submit_next(self) -> None:
+        if self._submitted is not None or self._retry is not None:
+            return
+        if not self._sealed:
+            if not len(self.batch):
+                self._idle.set()
+            return
+        durable = self._append(self._sealed[0])
+        if durable is None:
+            self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
+            return
+        self._submitted = self._sealed.popleft()
+        durable.add_done_callback(self._on_durable)
+
+    def room(self) -> None:
+        """Try again now: the spool has room."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._submit_next()
+        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+
+    def _on_durable(self, durable: asyncio.Future[int]) -> None:
+        batch = self._submitted
+        self._submitted = None
+        if batch is not None and (durable.cancelled() or durable.exception() is not None):
+            # The spool says so itself, once, in the log; here the batch goes back to the head of the line.
+            self._sealed.appendleft(batch)
+            self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
+            return
+        if not self._sealed and len(self.batch):
+            self._timer = self._timer or self._loop.call_later(self._max_age_seconds, self.seal)
+        self._submit_next()
+        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+
+    def _set_congested(self, congested: bool) -> None:
+        if congested != self.congested:
+            self.congested = congested
+            self._metrics.paused.labels(self.name).set(congested)
+            self._on_congestion(congested)
+
+    def _drop(self, batch: Batch, reason: str) -> None:
+        self._metrics.dropped_frames.labels(self.name, reason).inc(len(batch))
+
+    async def flush(self, timeout_seconds: float) -> int:
+        """Bring everything gathered into the spool; called after the input stopped reading.
+
+        Args:
+            timeout_seconds: how long to wait for the spool.
+
+        Returns:
+            How many frames had to be given up (they are counted as dropped, reason ``shutdown``).
+        """
+        self.seal()
+        self.room()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return self._give_up()
+        return 0
+
+    def _give_up(self) -> int:
+        """Count what the spool did not take as lost."""
+        given_up = 0
+        for batch in self._sealed:
+            given_up += len(batch)
+            self._drop(batch, "shutdown")
+        self._sealed.clear()
+        if self._retry is not None:
+            self._retry.cancel()
+        return given_up
