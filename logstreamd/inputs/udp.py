@@ -26,6 +26,7 @@ _log = structlog.get_logger(__name__)
 
 # One turn of the event loop reads at most this many datagrams; at 2 µs each that is 2 ms.
 _DATAGRAMS_PER_TURN = 1_000
+_LAST_READ_SECONDS = 0.5  # a flood that does not end must not keep the daemon from stopping
 _SO_RCVBUFFORCE = 33  # linux/asm-generic/socket.h; the socket module does not name it
 
 
@@ -98,7 +99,8 @@ class UdpInput:
         else:
             _log.info("receive buffer", input=self.name, granted_bytes=granted)
 
-    def _on_readable(self, sock: socket.socket) -> None:
+    def _on_readable(self, sock: socket.socket) -> bool:
+        """Read one turn's worth of datagrams; True when none is left."""
         remaining = _DATAGRAMS_PER_TURN
         while remaining > 0:
             batch = self.gatherer.batch
@@ -113,7 +115,8 @@ class UdpInput:
             remaining -= max(1, len(batch) - before)
             self.gatherer.added(received_bytes)
             if dry:
-                return
+                return True
+        return False
 
     def count_kernel_drops(self) -> None:
         """Add what the kernel dropped since the last call to the metric; called once a second and at a scrape."""
@@ -128,7 +131,9 @@ class UdpInput:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             loop.remove_reader(sock.fileno())
-            self._on_readable(sock)
+            deadline = loop.time() + _LAST_READ_SECONDS
+            while not self._on_readable(sock) and loop.time() < deadline:
+                pass
         self.count_kernel_drops()
         for sock in self._sockets:
             sock.close()

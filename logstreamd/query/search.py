@@ -1,0 +1,105 @@
+"""A typed question → rows. Bound parameters only, a read-only transaction, a statement timeout, a bound on how many run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from logstreamd.query.cursor import encode_cursor
+from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
+from logstreamd.query.parameters import Search
+from logstreamd.record import LEVELS
+from logstreamd.storage.queries import load_queries
+
+__all__ = ["LogReader", "Page"]
+
+_SQL = load_queries("logs.sql", package="logstreamd.query")
+_LIKE_SPECIAL = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of an answer.
+
+    Attributes:
+        logs: each as the API shows it, ``attrs`` as raw JSON.
+        next_cursor: where to continue; None when this was the last page.
+        took_ms: time in the database and around it.
+    """
+
+    logs: list[dict[str, Any]]
+    next_cursor: str | None
+    took_ms: float
+
+
+class LogReader:
+    """Reads log rows.
+
+    Args:
+        pool: returns a pool of read-only connections, or fails as PostgreSQL does.
+        max_concurrent: queries that may run at once; one more is refused.
+    """
+
+    def __init__(self, pool: Callable[[], Awaitable[asyncpg.Pool]], *, max_concurrent: int) -> None:
+        self._pool = pool
+        self._max_concurrent = max_concurrent
+        self._running = 0
+
+    async def search(self, search: Search) -> Page:
+        """Find rows.
+
+        Raises:
+            TooManyQueriesError: too many run already.
+            QueryTimeoutError: the statement timeout struck.
+            UnavailableError: PostgreSQL can't be reached.
+        """
+        if self._running >= self._max_concurrent:
+            raise TooManyQueriesError(f"{self._max_concurrent} queries run already")
+        self._running += 1
+        started = time.perf_counter()
+        try:
+            rows = await self._fetch(search)
+        finally:
+            self._running -= 1
+        page, more = rows[: search.limit], len(rows) > search.limit
+        return Page(
+            logs=[_as_log(row) for row in page],
+            next_cursor=encode_cursor(page[-1]["ts"], page[-1]["id"]) if more else None,
+            took_ms=round((time.perf_counter() - started) * 1_000, 3),
+        )
+
+    async def _fetch(self, search: Search) -> list[asyncpg.Record]:
+        after_ts, after_id = search.after or (None, None)
+        try:
+            pool = await self._pool()
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                return await connection.fetch(
+                    _SQL["newest" if search.order == "desc" else "oldest"],
+                    search.start,
+                    search.end,
+                    search.severities,
+                    search.services,
+                    search.hosts,
+                    search.trace_ids,
+                    search.words and [f"%{word.translate(_LIKE_SPECIAL)}%" for word in search.words],
+                    after_ts,
+                    after_id,
+                    search.limit + 1,  # one more tells whether there is a next page
+                )
+        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
+            raise QueryTimeoutError(str(problem)) from problem
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as problem:
+            raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
+
+
+def _as_log(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        **row,
+        "level": LEVELS[row["severity"]],
+        "attrs": msgspec.Raw(row["attrs"] or "{}"),
+    }

@@ -1,0 +1,142 @@
+"""One connection to PostgreSQL that comes back: the adapter around driver, circuit breaker and health.
+
+A session connects when it is first needed. After any trouble it closes the connection instead of guessing what state
+it is in, and connects anew at the next attempt. The breaker is shared by the sessions of a writer: after
+``_FAILURES_TO_OPEN`` failures in a row it answers for the database for ``_OPEN_SECONDS``, then lets attempts through
+again, and the first one that succeeds closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+import structlog
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from logstreamd.metrics import Metrics
+from logstreamd.storage.errors import classify
+from logstreamd.storage.queries import load_queries
+
+__all__ = ["DATABASE_TROUBLE", "Health", "Session"]
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+_SQL = load_queries("store.sql")
+
+DATABASE_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, OpenedState)
+"""What an attempt may fail with and be repeated."""
+
+_FAILURES_TO_OPEN = 5
+_OPEN_SECONDS = 2.0
+_LOG_EVERY_SECONDS = 10.0
+
+
+class Health:
+    """What is known about the database: shared by the sessions, shown by ``/ready`` and ``/status``.
+
+    Args:
+        metrics: ``database_up``, ``breaker_open`` and ``store_failures`` follow it.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._breakers = AsyncCircuitBreakerFactory(
+            default_threshold=_FAILURES_TO_OPEN, default_ttl=_OPEN_SECONDS, exclude=[OpenedState, asyncio.CancelledError]
+        )
+        self._breakers.add_listener(self._on_breaker)
+        self._logged_at = 0.0
+        self._suppressed = 0
+        self.problem: str | None = "not connected yet"
+        self.breaker_open = False
+
+    def _on_breaker(self, _name: str, event: str, details: object) -> None:
+        if event == "state_changed":
+            self.breaker_open = getattr(details, "state", None) == "opened"
+            self._metrics.breaker_open.set(self.breaker_open)
+
+    async def attempt(self, operation: Callable[[], Awaitable[_T]]) -> _T:
+        """Run an exchange with the database under the breaker and take note of how it went."""
+        try:
+            async with await self._breakers.get_breaker("postgresql"):
+                result = await operation()
+        except OpenedState:
+            raise
+        except DATABASE_TROUBLE as problem:
+            self._failed(problem)
+            raise
+        self._succeeded()
+        return result
+
+    def _failed(self, problem: BaseException) -> None:
+        kind = classify(problem)
+        self.problem = f"{type(problem).__name__}: {problem}"
+        self._metrics.database_up.set(0)
+        self._metrics.store_failures.labels(kind.value).inc()
+        now = time.monotonic()
+        if now - self._logged_at < _LOG_EVERY_SECONDS:
+            self._suppressed += 1
+            return
+        _log.warning("database trouble, will retry", kind=kind.value, problem=self.problem, not_logged=self._suppressed)
+        self._logged_at, self._suppressed = now, 0
+
+    def _succeeded(self) -> None:
+        if self.problem is not None:
+            _log.info("database connected", after=self.problem)
+            self._logged_at, self._suppressed = 0.0, 0
+        self.problem = None
+        self._metrics.database_up.set(1)
+
+
+class Session:
+    """One connection, opened on demand.
+
+    Args:
+        connect: opens a connection.
+        health: shared with the other sessions.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], health: Health) -> None:
+        self._connect = connect
+        self._health = health
+        self._connection: asyncpg.Connection | None = None
+
+    async def run(self, operation: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
+        """Run an operation on the connection.
+
+        Raises:
+            Whatever the operation raises, and one of :data:`DATABASE_TROUBLE` when there is no connection to be had.
+        """
+        return await self._health.attempt(lambda: self._run(operation))
+
+    async def _run(self, operation: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+        connection, self._connection = self._connection, None
+        try:
+            result = await operation(connection)
+            self._connection = connection
+        finally:
+            # Only a connection that did its work is used again. After trouble nobody knows what it is in the
+            # middle of: half a COPY, an open transaction, a dead peer.
+            if self._connection is None:
+                connection.terminate()
+        return result
+
+    async def claim_batch_numbers(self, count: int) -> list[int]:
+        """Return ``count`` batch numbers that nobody else gets."""
+
+        async def claim(connection: asyncpg.Connection) -> list[int]:
+            return [row["number"] for row in await connection.fetch(_SQL["claim_batch_numbers"], count)]
+
+        return await self.run(claim)
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close(timeout=5)

@@ -1,0 +1,189 @@
+"""The spool → PostgreSQL: takes batches in order, stores each exactly once, and acknowledges them.
+
+Several workers, each with a connection of its own, take batches in the spool's order and commit independently; a batch
+keeps the number it was given when it was first taken, so that the ids of its rows follow the order of arrival however
+often it has to be tried.
+
+Trouble with the database is never the end of a batch: the attempt is repeated with growing, jittered pauses, and a
+circuit breaker that all workers share keeps them from knocking on a door that stays shut. Rows that PostgreSQL refuses
+are sorted out inside the attempt (:mod:`logstreamd.storage.store`). Anything else that goes wrong is a bug, ends the
+worker and with it the daemon, and the spool keeps the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import stamina
+import structlog
+
+from logstreamd.metrics import Metrics
+from logstreamd.spool import Spooled
+from logstreamd.storage.session import DATABASE_TROUBLE, Session
+from logstreamd.storage.store import Stored, store_batch
+from logstreamd.wire.batch import Batch
+from logstreamd.wire.copy_binary import Encoded, encode
+from logstreamd.wire.policy import Policy
+
+__all__ = ["Writer"]
+
+_log = structlog.get_logger(__name__)
+
+ROWS_PER_NUMBER = 65_536
+"""A row's id is its batch's number times this, plus its position."""
+
+_T = TypeVar("_T")
+
+_CLAIM_NUMBERS = 64  # batch numbers fetched at once: one round trip for 64 batches
+_RETRY_INITIAL_SECONDS = 0.1
+_RETRY_MAX_SECONDS = 5.0
+_RETRY_JITTER_SECONDS = 0.5
+
+
+class SpoolReader(Protocol):
+    """The spool, as the writer sees it."""
+
+    id: UUID
+
+    async def take(self) -> Spooled:
+        """Return the next batch in order."""
+
+    def assign(self, seq: int, number: int) -> None:
+        """Remember the number a batch was given."""
+
+    def acknowledge(self, seqs: list[int]) -> None:
+        """Forget stored batches."""
+
+    def frames_by_input(self) -> dict[str, int]:
+        """Return how many frames wait."""
+
+
+class Writer:
+    """Stores what the spool holds.
+
+    Args:
+        spool: where the batches come from.
+        sessions: one database session per worker.
+        prepare: makes the database ready for rows of these times (microseconds since the epoch): partitions.
+        policy_of: time zone and window of an input, by its name.
+        metrics: counted per batch.
+    """
+
+    def __init__(
+        self,
+        spool: SpoolReader,
+        sessions: list[Session],
+        prepare: Callable[[Session, int, int], Awaitable[None]],
+        policy_of: Callable[[str], Policy],
+        metrics: Metrics,
+    ) -> None:
+        self._spool = spool
+        self._sessions = sessions
+        self._prepare = prepare
+        self._policy_of = policy_of
+        self._metrics = metrics
+        self._numbers: list[int] = []
+        self._taking = asyncio.Lock()
+        self._acknowledged = asyncio.Event()
+        self._encoders = ThreadPoolExecutor(len(sessions), thread_name_prefix="encode")
+
+    def workers(self) -> list[Awaitable[None]]:
+        """Return one endless coroutine per session, for the daemon to run and watch."""
+        return [self._work(session) for session in self._sessions]
+
+    async def drain(self, timeout_seconds: float) -> int:
+        """Wait until the spool is empty; called while the workers run and nothing is appended any more.
+
+        Returns:
+            How many frames are left in the spool.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while left := sum(self._spool.frames_by_input().values()):
+                    self._acknowledged.clear()
+                    await self._acknowledged.wait()
+        except TimeoutError:
+            left = sum(self._spool.frames_by_input().values())
+        return left
+
+    async def close(self) -> None:
+        """Close the sessions; the workers have ended."""
+        for session in self._sessions:
+            await session.close()
+        self._encoders.shutdown(wait=False)
+
+    async def _work(self, session: Session) -> None:
+        while True:
+            # One at a time: numbers are given in the order of the spool.
+            async with self._taking:
+                spooled = await self._spool.take()
+                number = spooled.number
+                if number is None:
+                    number = await self._next_number(session)
+                    self._spool.assign(spooled.seq, number)
+            encoded = await self._encode(spooled.batch, number)
+            stored = await self._retry(lambda: self._store(session, spooled, encoded))
+            self._spool.acknowledge([spooled.seq])
+            self._count(spooled.batch, stored)
+            self._acknowledged.set()
+
+    async def _next_number(self, session: Session) -> int:
+        if not self._numbers:
+            numbers = await self._retry(lambda: session.claim_batch_numbers(_CLAIM_NUMBERS))
+            self._numbers = sorted(numbers, reverse=True)
+        return self._numbers.pop()
+
+    async def _encode(self, batch: Batch, number: int) -> Encoded:
+        started = time.perf_counter()
+        encoded = await asyncio.get_running_loop().run_in_executor(
+            self._encoders, encode, batch, number * ROWS_PER_NUMBER, self._policy_of(batch.input)
+        )
+        self._metrics.encode_seconds.observe(time.perf_counter() - started)
+        return encoded
+
+    async def _store(self, session: Session, spooled: Spooled, encoded: Encoded) -> Stored:
+        await self._prepare(session, encoded.ts_min, encoded.ts_max)
+        started = time.perf_counter()
+        stored = await session.run(
+            lambda connection: store_batch(
+                connection, spooled.batch, encoded, spool_id=self._spool.id, seq=spooled.seq
+            )
+        )
+        self._metrics.store_seconds.observe(time.perf_counter() - started)
+        return stored
+
+    async def _retry(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat until the database has done it."""
+        async for trial in stamina.retry_context(
+            on=DATABASE_TROUBLE,
+            attempts=None,
+            timeout=None,
+            wait_initial=_RETRY_INITIAL_SECONDS,
+            wait_max=_RETRY_MAX_SECONDS,
+            wait_jitter=_RETRY_JITTER_SECONDS,
+        ):
+            with trial:
+                return await attempt()
+        raise AssertionError("unreachable: the attempts have no end")
+
+    def _count(self, batch: Batch, stored: Stored) -> None:
+        metrics = self._metrics
+        metrics.stored_rows.labels(batch.input).inc(stored.rows)
+        if stored.quarantined:
+            metrics.quarantined_rows.labels(batch.input).inc(stored.quarantined)
+            _log.warning(
+                "rows refused by PostgreSQL are in the table quarantine",
+                input=batch.input,
+                rows=stored.quarantined,
+            )
+        if stored.repeated:
+            metrics.repeated_batches.inc()
+        else:
+            metrics.stored_batches.inc()
+            metrics.batch_rows.observe(len(batch))
+        metrics.store_lag_seconds.observe(max(0.0, time.time() - batch.received_at[-1] / 1_000_000))
