@@ -1,0 +1,1 @@
+"""The HTTP side of the daemon: one file per resource, an application that knows them all."""

@@ -1,0 +1,88 @@
+"""The aiohttp application: routes, limits, and the two things every request passes through (errors, metrics)."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from logstreamd.api.errors import errors_as_json
+from logstreamd.api.logs import LogsResource
+from logstreamd.api.state import StateResource
+from logstreamd.metrics import Metrics
+
+__all__ = ["HttpServer", "build_application"]
+
+_SHUTDOWN_SECONDS = 5.0
+
+
+def build_application(
+    *, logs: LogsResource, state: StateResource, metrics: Metrics, max_body_bytes: int
+) -> web.Application:
+    """Put the resources on their paths."""
+    application = web.Application(
+        client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json]
+    )
+    application.add_routes(
+        [
+            web.get("/health", state.health),
+            web.get("/ready", state.ready),
+            web.get("/status", state.status),
+            web.get("/metrics", state.metrics),
+            web.get("/api/v1/logs", logs.search),
+        ]
+    )
+    return application
+
+
+def _measured(metrics: Metrics) -> Middleware:
+    @web.middleware
+    async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        # The route as it was declared: a label must not follow what a client types.
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        response = await handler(request)
+        metrics.http_requests.labels(route, str(response.status)).inc()
+        metrics.http_seconds.labels(route).observe(time.perf_counter() - started)
+        return response
+
+    return measured
+
+
+class HttpServer:
+    """Serves the application on one address.
+
+    Args:
+        application: see :func:`build_application`.
+        host: name or address.
+        port: 0 lets the kernel choose.
+    """
+
+    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+        # A client that goes away takes its handler, and with it its query, along.
+        self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
+        self._host = host
+        self._port = port
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where it listens."""
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in self._runner.addresses]
+
+    async def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            OSError: the address can't be bound.
+        """
+        await self._runner.setup()
+        host = None if self._host == "*" else self._host
+        await web.TCPSite(self._runner, host, self._port).start()
+
+    async def stop(self) -> None:
+        """Finish what is being answered and close."""
+        await self._runner.cleanup()

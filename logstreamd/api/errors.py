@@ -1,0 +1,65 @@
+"""Every refusal has the same shape: ``{"error": {"code", "message", "field"}}`` and the right status."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from logstreamd.api.answers import json_answer
+from logstreamd.query.errors import (
+    BadParameterError,
+    QueryTimeoutError,
+    TooManyQueriesError,
+    UnavailableError,
+)
+
+__all__ = ["error_answer", "errors_as_json"]
+
+_log = structlog.get_logger(__name__)
+_RETRY_SECONDS = 1
+
+
+def error_answer(
+    status: int, code: str, message: str, *, field: str | None = None, retry_after_seconds: int | None = None
+) -> web.Response:
+    """Build a refusal.
+
+    Args:
+        status: the HTTP status.
+        code: a word for programs, stable.
+        message: a sentence for people.
+        field: the parameter or field that is at fault.
+        retry_after_seconds: when to try again, for the header ``Retry-After``.
+    """
+    headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+    error = {"code": code, "message": message, "field": field}
+    return json_answer({"error": error}, status=status, headers=headers)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into an answer."""
+    try:
+        return await handler(request)
+    except BadParameterError as problem:
+        return error_answer(400, "bad_parameter", str(problem), field=problem.field)
+    except QueryTimeoutError:
+        return error_answer(
+            504, "query_timeout", "the query took longer than http.query_timeout_seconds; narrow it down"
+        )
+    except TooManyQueriesError as problem:
+        return error_answer(429, "too_many_queries", str(problem), retry_after_seconds=_RETRY_SECONDS)
+    except UnavailableError as problem:
+        _log.warning("query failed: database unavailable", problem=str(problem))
+        return error_answer(
+            503, "database_unavailable", "PostgreSQL can't be asked now", retry_after_seconds=_RETRY_SECONDS
+        )
+    except web.HTTPException as problem:
+        if problem.status < 400:
+            raise
+        code = (problem.reason or "error").lower().replace(" ", "_")
+        answer = error_answer(problem.status, code, problem.text or problem.reason)
+        if "Allow" in problem.headers:
+            answer.headers["Allow"] = problem.headers["Allow"]
+        return answer
