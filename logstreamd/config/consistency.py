@@ -1,0 +1,178 @@
+"""What settings must hold together: each within its bounds, two of them can still contradict each other.
+
+The checks raise `ContradictionError`, a ValueError that names the settings by their full paths, so that the
+problem can be shown at the one of them that was written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from logstreamd.config.problems import KeyPath
+from logstreamd.config.units import duration_text, size_text
+
+if TYPE_CHECKING:
+    from logstreamd.config.model import (
+        HttpConfig,
+        RetentionConfig,
+        SpoolConfig,
+        TcpInput,
+        TimestampsConfig,
+        UdpInput,
+        WriterConfig,
+    )
+
+    Inputs = Sequence[UdpInput | TcpInput]
+
+__all__ = [
+    "HTTP_INPUT",
+    "Contradiction",
+    "ContradictionError",
+    "check_batch_holds_frames",
+    "check_http_address",
+    "check_http_body",
+    "check_inputs",
+    "check_retention_covers_past",
+    "check_spool_window",
+    "check_window_feeds_writer",
+    "input_names",
+]
+
+HTTP_INPUT = "http"
+"""The input name under which logs sent to the HTTP listener are counted; no other input may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Settings that cannot hold together, reported at the first of ``paths`` that was written down."""
+
+    paths: tuple[KeyPath, ...]
+    message: str
+
+
+class ContradictionError(ValueError):
+    """One or more contradictions found by one check."""
+
+    def __init__(self, *found: Contradiction) -> None:
+        self.found = found
+        super().__init__("; ".join(contradiction.message for contradiction in found))
+
+
+def check_inputs(inputs: Inputs) -> None:
+    """Every name is used once, and no two inputs of a type want the same address."""
+    found = (*_name_clashes(inputs), *_address_clashes(inputs))
+    if found:
+        raise ContradictionError(*found)
+
+
+def input_names(inputs: Inputs) -> tuple[str, ...]:
+    """Return the inputs' names; who has none gets its type, numbered where taken: ``udp``, ``udp-2``."""
+    taken = {one.name for one in inputs if one.name}
+    names = []
+    for one in inputs:
+        name, number = one.name or one.type, 1
+        while not one.name and name in taken:
+            number += 1
+            name = f"{one.type}-{number}"
+        taken.add(name)
+        names.append(name)
+    return tuple(names)
+
+
+def check_http_address(http: HttpConfig, inputs: Inputs) -> None:
+    """The HTTP listener and the TCP inputs have addresses of their own."""
+    for index, one in enumerate(inputs):
+        if one.type == "tcp" and one.listen.overlaps(http.listen):
+            raise ContradictionError(
+                Contradiction(
+                    (("http", "listen"), ("inputs", index, "listen")),
+                    f"http.listen ({http.listen}) and input '{one.name}' ({one.listen}) cannot both have it",
+                )
+            )
+
+
+def check_http_body(http: HttpConfig) -> None:
+    """An uncompressed body is held to both limits, so the second must not undercut the first."""
+    if http.max_decompressed_bytes < http.max_body_bytes:
+        raise ContradictionError(
+            Contradiction(
+                (("http", "max_decompressed_bytes"), ("http", "max_body_bytes")),
+                f"http.max_decompressed_bytes ({size_text(http.max_decompressed_bytes)}) must be at least "
+                f"http.max_body_bytes ({size_text(http.max_body_bytes)})",
+            )
+        )
+
+
+def check_batch_holds_frames(writer: WriterConfig, inputs: Inputs) -> None:
+    """A batch has room for at least one frame of the largest size."""
+    for index, one in enumerate(inputs):
+        if writer.batch_max_bytes < one.max_frame_bytes:
+            raise ContradictionError(
+                Contradiction(
+                    (("writer", "batch_max_bytes"), ("inputs", index, "max_frame_bytes")),
+                    f"writer.batch_max_bytes ({size_text(writer.batch_max_bytes)}) must be at least "
+                    f"max_frame_bytes of input '{one.name}' ({size_text(one.max_frame_bytes)})",
+                )
+            )
+
+
+def check_spool_window(spool: SpoolConfig) -> None:
+    """The window is the part of the spool that is also in memory."""
+    if spool.window_bytes > spool.max_bytes:
+        raise ContradictionError(
+            Contradiction(
+                (("spool", "window_bytes"), ("spool", "max_bytes")),
+                f"spool.window_bytes ({size_text(spool.window_bytes)}) must not exceed "
+                f"spool.max_bytes ({size_text(spool.max_bytes)})",
+            )
+        )
+
+
+def check_window_feeds_writer(spool: SpoolConfig, writer: WriterConfig) -> None:
+    """The window holds a batch for every writer connection and the one being gathered."""
+    needed = (writer.connections + 1) * writer.batch_max_bytes
+    if spool.window_bytes < needed:
+        raise ContradictionError(
+            Contradiction(
+                (("spool", "window_bytes"), ("writer", "batch_max_bytes"), ("writer", "connections")),
+                f"spool.window_bytes ({size_text(spool.window_bytes)}) must be at least {size_text(needed)}: "
+                f"(writer.connections + 1) x writer.batch_max_bytes",
+            )
+        )
+
+
+def check_retention_covers_past(retention: RetentionConfig, timestamps: TimestampsConfig) -> None:
+    """What is still believed to be an event's time is not at once too old to keep."""
+    if retention.days is not None and retention.days * 86_400 < timestamps.max_past:
+        raise ContradictionError(
+            Contradiction(
+                (("retention", "days"), ("timestamps", "max_past")),
+                f"retention.days ({retention.days}) must cover timestamps.max_past "
+                f"({duration_text(timestamps.max_past)}): older rows would be dropped at once",
+            )
+        )
+
+
+def _name_clashes(inputs: Inputs) -> Iterator[Contradiction]:
+    first: dict[str, int] = {}
+    for index, one in enumerate(inputs):
+        path: KeyPath = ("inputs", index, "name")
+        if one.name == HTTP_INPUT:
+            yield Contradiction((path,), f"'{HTTP_INPUT}' is the name of the HTTP listener's own input")
+        elif one.name and one.name in first:
+            yield Contradiction((path,), f"'{one.name}' is already the name of inputs[{first[one.name]}]")
+        elif one.name:
+            first[one.name] = index
+
+
+def _address_clashes(inputs: Inputs) -> Iterator[Contradiction]:
+    for index, one in enumerate(inputs):
+        for earlier_index, earlier in enumerate(inputs[:index]):
+            if one.type == earlier.type and one.listen.overlaps(earlier.listen):
+                yield Contradiction(
+                    (("inputs", index, "listen"),),
+                    f"{one.type} {one.listen} is already taken by inputs[{earlier_index}] ({earlier.listen})",
+                )
+                break

@@ -1,0 +1,116 @@
+"""What pydantic says about a refused value → problems in the operator's words, at the place of the value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from logstreamd.config.consistency import ContradictionError
+from logstreamd.config.document import Document
+from logstreamd.config.problems import KeyPath, Place, Problem, did_you_mean, shown
+from logstreamd.config.schema import INPUT_MODELS, keys_at
+
+__all__ = ["explain"]
+
+_DEFAULTS = Place("defaults")
+"""The place of a value that nobody wrote."""
+
+# Named in the project's plans: whoever has read those deserves a better answer than "unknown".
+_LATER_INPUT_TYPES = frozenset({"tls", "unix", "file"})
+_LATER_INPUT_KEYS = frozenset({"allow", "allow_from", "allow_list"})
+_AVAILABLE = ", ".join(INPUT_MODELS)
+
+
+def explain(error: ValidationError, document: Document) -> list[Problem]:
+    """Turn the model's refusal of a document's values into problems; those of unreadable values are left out."""
+    found = []
+    for details in error.errors(include_url=False):
+        cause = details.get("ctx", {}).get("error")
+        if isinstance(cause, ContradictionError):
+            found += [_contradiction(one.paths, one.message, document) for one in cause.found]
+        elif not document.is_unreadable(path := _path(details)):
+            found += _refusal(path, details, document)
+    return found
+
+
+def _path(details: ErrorDetails) -> KeyPath:
+    """Return where the value lies; pydantic has the input's type in between, ``("inputs", 0, "udp", …)``."""
+    match details["loc"]:
+        case ("inputs", int() as index, _, *inside):
+            return ("inputs", index, *inside)
+        case path:
+            return path
+
+
+def _contradiction(paths: tuple[KeyPath, ...], message: str, document: Document) -> Problem:
+    path = next((one for one in paths if one in document.places), paths[0])
+    return (document.place_of(path) or _DEFAULTS).problem(path, message)
+
+
+def _refusal(path: KeyPath, details: ErrorDetails, document: Document) -> Iterator[Problem]:
+    if details["type"] == "extra_forbidden":
+        yield document.keys.get(path, _DEFAULTS).problem(path, _unknown_key(path, details))
+    elif details["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        yield from _wrong_input_type(path, details["input"], document)
+    else:
+        yield (document.place_of(path) or _DEFAULTS).problem(path, _message(details))
+
+
+def _wrong_input_type(path: KeyPath, written: object, document: Document) -> Iterator[Problem]:
+    place = document.place_of((*path, "type")) or _DEFAULTS
+    if not isinstance(written, dict):
+        yield place.problem(
+            path, f'must be a mapping such as {{type: udp, listen: "*:5514"}} (got {shown(written)})'
+        )
+        return
+    path = (*path, "type")
+    if "type" not in written:
+        yield place.problem(path, f"is required (one of {_AVAILABLE})")
+    elif written["type"] in _LATER_INPUT_TYPES:
+        yield place.problem(
+            path, f"input type '{written['type']}' is not available in this version (available: {_AVAILABLE})"
+        )
+    else:
+        yield place.problem(path, _not_one_of(list(INPUT_MODELS), written["type"]))
+
+
+def _unknown_key(path: KeyPath, details: ErrorDetails) -> str:
+    key = str(path[-1])
+    known, of = keys_at(path[:-1]), ""
+    match details["loc"]:
+        case ("inputs", int(), str() as input_type, _):
+            if key in _LATER_INPUT_KEYS:
+                return "allow-lists are not available in this version"
+            if key in known:
+                return f"unknown key for input type '{input_type}'"
+            known, of = set(INPUT_MODELS[input_type].model_fields), f" for input type '{input_type}'"
+    meant = did_you_mean(key, known)
+    return f"unknown key{of}" + (f" (did you mean '{meant}'?)" if meant else "")
+
+
+def _message(details: ErrorDetails) -> str:
+    written, context = details["input"], details.get("ctx", {})
+    match details["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "missing":
+            return "is required"
+        case "literal_error":
+            return _not_one_of(re.findall(r"'([^']*)'", context["expected"]), written)
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"must be a mapping (got {shown(written)})"
+        case "tuple_type":
+            return f"must be a list (got {shown(written)})"
+        case "too_long":
+            return f"must have at most {context['max_length']} elements (got {context['actual_length']})"
+        case _:
+            return details["msg"]
+
+
+def _not_one_of(choices: list[str], written: object) -> str:
+    meant = did_you_mean(written, choices) if isinstance(written, str) else None
+    hint = f"; did you mean '{meant}'?" if meant else ""
+    return f"must be one of {', '.join(choices)} (got {shown(written)}{hint})"

@@ -1,0 +1,48 @@
+"""Which settings exist: the models as paths, for guesses and for the names of environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import get_origin
+
+from logstreamd.config.model import Config, Section, TcpInput, UdpInput
+from logstreamd.config.problems import KeyPath
+
+__all__ = ["INPUT_MODELS", "keys_at", "settings"]
+
+INPUT_MODELS: Mapping[str, type[Section]] = MappingProxyType({"udp": UdpInput, "tcp": TcpInput})
+"""The model of each input type."""
+
+
+@cache
+def settings() -> Mapping[KeyPath, bool]:
+    """Return the path of every section and setting, and whether it is structured (a mapping or a list).
+
+    ``("inputs", 0)`` stands for every input, with the keys of all input types.
+    """
+    return MappingProxyType(dict(_settings(Config, ())))
+
+
+def keys_at(path: KeyPath) -> set[str]:
+    """Return the keys that the mapping at ``path`` may have; none where it is no section."""
+    generic = tuple(0 if isinstance(key, int) else key for key in path)
+    inside = (one[-1] for one in settings() if one[:-1] == generic)
+    return {key for key in inside if isinstance(key, str)}
+
+
+def _settings(section: type[Section], path: KeyPath) -> Iterator[tuple[KeyPath, bool]]:
+    for name, field in section.model_fields.items():
+        here = (*path, name)
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            yield here, True
+            yield from _settings(annotation, here)
+        else:
+            yield here, get_origin(annotation) in (tuple, dict)
+        if here == ("inputs",):
+            element = (*here, 0)
+            yield element, True
+            for model in INPUT_MODELS.values():
+                yield from _settings(model, element)
