@@ -24,7 +24,7 @@ __all__ = ["PREFIX", "RESERVED", "apply_environment", "variable_name"]
 PREFIX = "LOGSTREAMD_"
 
 RESERVED = frozenset({"LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT"})
-"""Variables of the daemon that are no settings: the configuration file's path, and the tests' fault points."""
+"""Variables of the daemon that are no settings: the configuration file's path, the tests' fault points."""
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _KUBERNETES_SERVICE = re.compile(r"[A-Z0-9_]+_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)")

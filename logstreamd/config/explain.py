@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -19,20 +18,19 @@ _DEFAULTS = Place("defaults")
 """The place of a value that nobody wrote."""
 
 # Named in the project's plans: whoever has read those deserves a better answer than "unknown".
-_LATER_INPUT_TYPES = frozenset({"tls", "unix", "file"})
-_LATER_INPUT_KEYS = frozenset({"allow", "allow_from", "allow_list"})
-_AVAILABLE = ", ".join(INPUT_MODELS)
+_LATER_INPUT_TYPES = ("tls", "unix", "file")
+_LATER_INPUT_KEYS = ("allow", "allow_from", "allow_list")
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
-    """Turn the model's refusal of a document's values into problems; those of unreadable values are left out."""
+    """Turn the model's refusal of a document's values into problems, those of unreadable values left out."""
     found = []
     for details in error.errors(include_url=False):
         cause = details.get("ctx", {}).get("error")
         if isinstance(cause, ContradictionError):
             found += [_contradiction(one.paths, one.message, document) for one in cause.found]
         elif not document.is_unreadable(path := _path(details)):
-            found += _refusal(path, details, document)
+            found.append(_refusal(path, details, document))
     return found
 
 
@@ -50,31 +48,12 @@ def _contradiction(paths: tuple[KeyPath, ...], message: str, document: Document)
     return (document.place_of(path) or _DEFAULTS).problem(path, message)
 
 
-def _refusal(path: KeyPath, details: ErrorDetails, document: Document) -> Iterator[Problem]:
+def _refusal(path: KeyPath, details: ErrorDetails, document: Document) -> Problem:
     if details["type"] == "extra_forbidden":
-        yield document.keys.get(path, _DEFAULTS).problem(path, _unknown_key(path, details))
-    elif details["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        yield from _wrong_input_type(path, details["input"], document)
-    else:
-        yield (document.place_of(path) or _DEFAULTS).problem(path, _message(details))
-
-
-def _wrong_input_type(path: KeyPath, written: object, document: Document) -> Iterator[Problem]:
-    place = document.place_of((*path, "type")) or _DEFAULTS
-    if not isinstance(written, dict):
-        yield place.problem(
-            path, f'must be a mapping such as {{type: udp, listen: "*:5514"}} (got {shown(written)})'
-        )
-        return
-    path = (*path, "type")
-    if "type" not in written:
-        yield place.problem(path, f"is required (one of {_AVAILABLE})")
-    elif written["type"] in _LATER_INPUT_TYPES:
-        yield place.problem(
-            path, f"input type '{written['type']}' is not available in this version (available: {_AVAILABLE})"
-        )
-    else:
-        yield place.problem(path, _not_one_of(list(INPUT_MODELS), written["type"]))
+        return document.keys.get(path, _DEFAULTS).problem(path, _unknown_key(path, details))
+    if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        path = (*path, "type")
+    return (document.place_of(path) or _DEFAULTS).problem(path, _message(details))
 
 
 def _unknown_key(path: KeyPath, details: ErrorDetails) -> str:
@@ -96,6 +75,10 @@ def _message(details: ErrorDetails) -> str:
     match details["type"]:
         case "value_error":
             return str(context["error"])
+        case "union_tag_not_found":
+            return f"is required (one of {', '.join(INPUT_MODELS)})"
+        case "union_tag_invalid":
+            return _wrong_input_type(written["type"])
         case "missing":
             return "is required"
         case "literal_error":
@@ -106,8 +89,15 @@ def _message(details: ErrorDetails) -> str:
             return f"must be a list (got {shown(written)})"
         case "too_long":
             return f"must have at most {context['max_length']} elements (got {context['actual_length']})"
-        case _:
+        case _:  # a kind of refusal that no field has today
             return details["msg"]
+
+
+def _wrong_input_type(written: object) -> str:
+    available = list(INPUT_MODELS)
+    if written in _LATER_INPUT_TYPES:
+        return f"input type '{written}' is not available in this version (available: {', '.join(available)})"
+    return _not_one_of(available, written)
 
 
 def _not_one_of(choices: list[str], written: object) -> str:

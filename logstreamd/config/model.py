@@ -85,6 +85,11 @@ class DatabaseConfig(Section):
     statement_timeout_seconds: Annotated[float, Duration(1, 3600)] = 30.0
 
     @property
+    def embedded(self) -> bool:
+        """Whether the daemon runs its own PostgreSQL."""
+        return self.dsn == EMBEDDED
+
+    @property
     def redacted_dsn(self) -> str:
         """The DSN as it may be shown: its password replaced."""
         return redacted(self.dsn)
