@@ -1,0 +1,356 @@
+"""The SQLite file of the spool, used by one thread: batches in, batches out, and its size kept in bounds.
+
+Invariants:
+
+- A durable write is an fsynced commit. Deletions and batch numbers are committed without: losing them in a
+  power cut repeats a batch, which its marker in PostgreSQL recognises; a kill does not lose them.
+- The write-ahead log is emptied into the database before a transaction would make it longer than its share of
+  ``max_bytes``, so that database and log together stay below it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from logstreamd import faults
+from logstreamd.spool.directory import FORMAT
+from logstreamd.spool.interface import SpoolVersionError
+from logstreamd.spool.rows import PAGE_BYTES, Row, number_seal
+from logstreamd.spool.statements import QUERIES, SCHEMA
+
+__all__ = ["Changes", "CorruptDatabaseError", "SpoolDatabase", "Usage", "connect", "is_corruption", "probe"]
+
+APPLICATION_ID = 0x4C53504C
+"""``LSPL``, in the header of the file: whose database it is."""
+
+CHECKED_BYTES = 256 << 20
+"""A database up to this size is checked page by page at open (about 1 GB/s); a larger one only where it is
+read.
+"""
+
+_VACUUM_PAGES = 256  # 2 MiB a step: a step of idle work must not keep an append waiting
+_HEADER = struct.Struct(">16s44xI4xI28x")  # magic, user_version at 60, application_id at 68
+_MAGIC = b"SQLite format 3\0"
+
+
+class CorruptDatabaseError(Exception):
+    """The file is not a spool, or not one that can be read in full."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one transaction does to the spool."""
+
+    rows: list[Row] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.deleted or self.numbers)
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a spool holds, as its small columns say."""
+
+    batches: int = 0
+    frames_by_input: dict[str, int] = field(default_factory=dict)
+
+
+def is_corruption(error: BaseException) -> bool:
+    """Whether SQLite says that the file's content is wrong (and not that the disk fails)."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+    """Open a database file that exists; transactions are begun and ended by hand.
+
+    Args:
+        path: the file.
+        mode: ``rw`` or ``ro``.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=1.0
+    )
+    connection.text_factory = lambda text: text.decode(
+        "utf-8", "replace"
+    )  # the seal notices what was replaced
+    return connection
+
+
+def probe(path: Path, identity_format: int | None) -> None:
+    """Look at the header of a database without opening it.
+
+    Args:
+        path: the database file; a missing or empty one without a log is a new one.
+        identity_format: the format the directory's identity speaks of, None when it has none.
+
+    Raises:
+        SpoolVersionError: written by a newer version. A higher number in the header alone is a flipped bit.
+        CorruptDatabaseError: not a spool's database.
+    """
+    head = path.read_bytes()[: _HEADER.size] if path.stat().st_size < PAGE_BYTES else _head(path)
+    if not head:
+        return
+    if len(head) < _HEADER.size:
+        raise CorruptDatabaseError(f"{len(head)} bytes, too short for a database")
+    magic, version, application = _HEADER.unpack(head)
+    if magic != _MAGIC or application != APPLICATION_ID:
+        raise CorruptDatabaseError("not a spool's database")
+    if version > FORMAT and identity_format is None:
+        raise SpoolVersionError(f"{path} has spool format {version}, this logstreamd knows up to {FORMAT}")
+    if version != FORMAT:
+        raise CorruptDatabaseError(f"its header says format {version}, its directory {identity_format}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER.size)
+
+
+class SpoolDatabase:
+    """The open file.
+
+    Args:
+        path: the file; made by :meth:`open` when it is missing.
+        max_pages: pages it may grow to.
+        wal_bytes: what its log may grow to before it is emptied.
+    """
+
+    def __init__(self, path: Path, *, max_pages: int, wal_bytes: int) -> None:
+        self.path = path
+        self._wal = Path(f"{path}-wal")
+        self._max_pages = max_pages
+        self._wal_bytes = wal_bytes
+        self._connection: sqlite3.Connection | None = None
+        self._durable: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a handle that is trusted."""
+        return self._connection is not None
+
+    def open(self) -> None:
+        """Open the file, or make it, and see that it is whole.
+
+        Raises:
+            CorruptDatabaseError: it has to be set aside.
+            sqlite3.Error: the disk fails.
+        """
+        create_private(self.path)
+        try:
+            self._open()
+        except (sqlite3.Error, CorruptDatabaseError) as error:
+            self.close()
+            if is_corruption(error):
+                raise CorruptDatabaseError(str(error)) from error
+            raise
+
+    def _open(self) -> None:
+        connection = self._connection = connect(self.path)
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            create_schema(connection)
+        for pragma in (
+            "journal_mode = WAL",
+            "wal_autocheckpoint = 0",  # ours to do: before a transaction, and when idle
+            "secure_delete = OFF",  # Debian's default writes zeros over every deleted batch
+            "temp_store = MEMORY",
+            f"max_page_count = {self._max_pages}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        if connection.execute("PRAGMA page_size").fetchone() != (PAGE_BYTES,):
+            raise CorruptDatabaseError("its pages have another size than a spool's")
+        self._durable = None
+        if self.path.stat().st_size <= CHECKED_BYTES:
+            self._check()
+        self.empty_log()  # after a failed fsync the log may only seem to be on disk: write all of it again
+
+    def _check(self) -> None:
+        faults_found = [text for (text,) in self._run("PRAGMA quick_check(3)")]
+        if faults_found != ["ok"]:
+            raise CorruptDatabaseError("; ".join(str(text) for text in faults_found))
+
+    def close(self) -> None:
+        """Let go of the handle, whatever state it is in."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def start_anew(self) -> None:
+        """Replace the file by an empty one: the way out when a full disk has no space left even for
+        deleting.
+        """
+        self.close()
+        for suffix in (
+            "",
+            "-wal",
+            "-shm",
+        ):  # the database first: an empty one ignores a log that is left over
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        self.open()
+
+    def write(self, changes: Changes, *, durable: bool) -> None:
+        """Apply changes in one transaction.
+
+        Args:
+            changes: rows in, rows out, batch numbers.
+            durable: have the commit fsynced, and with it every earlier one.
+        """
+        self._make_room_in_log(sum(len(row.body) for row in changes.rows))
+        self._set_durable(durable)
+        self._run("BEGIN IMMEDIATE")
+        for row in changes.rows:
+            self._connection_().execute(
+                QUERIES["insert"],
+                {
+                    "seq": row.seq,
+                    "appended_at": row.appended_at,
+                    "input": row.input,
+                    "frames": row.frames,
+                    "seal": row.seal,
+                    "body": row.body,
+                },
+            )
+        numbers = [(seq, number, number_seal(seq, number)) for seq, number in changes.numbers.items()]
+        numbers += [
+            (row.seq, row.number, number_seal(row.seq, row.number))
+            for row in changes.rows
+            if row.number is not None
+        ]
+        self._connection_().executemany(QUERIES["assign"], numbers)
+        deleted = [(seq,) for seq in sorted(changes.deleted)]
+        self._connection_().executemany(QUERIES["delete"], deleted)
+        self._connection_().executemany(QUERIES["unassign"], deleted)
+        faults.hit("spool.before_commit")
+        self._run("COMMIT")
+
+    def sync(self) -> None:
+        """Have every commit so far on disk: a commit of its own that is fsynced."""
+        self._set_durable(True)
+        self._run(f"PRAGMA user_version = {FORMAT}")
+
+    def usage(self) -> Usage:
+        """Count what is here."""
+        found = self._run(QUERIES["summary"])
+        return Usage(sum(batches for _, batches, _ in found), {name: frames for name, _, frames in found})
+
+    def lengths(self) -> Iterator[int]:
+        """Yield the size of every body, without reading one."""
+        return (length for (length,) in self._connection_().execute(QUERIES["lengths"]))
+
+    def last_seq(self) -> int:
+        """Return the highest seq here, 0 when there is none."""
+        return int(self._run(QUERIES["last"])[0][0])
+
+    def contains(self, seq: int) -> bool:
+        """Whether a batch is here."""
+        return bool(self._run(QUERIES["row"], (seq,)))
+
+    def seqs(self, limit: int) -> set[int]:
+        """Return up to ``limit`` of the seqs that are here."""
+        return {seq for (seq,) in self._run(QUERIES["seqs"], (limit,))}
+
+    def read(self, after: int, max_bytes: int) -> list[Row]:
+        """Read rows in order, from the first one behind ``after``.
+
+        Returns:
+            At least one row when there is one, and then as many as fit into ``max_bytes``.
+        """
+        rows: list[Row] = []
+        for *columns, length in self._connection_().execute(QUERIES["after"], (after,)):
+            if rows and length > max_bytes:
+                break
+            max_bytes -= length
+            rows.append(read_row(self._connection_(), columns))
+        return rows
+
+    def tidy(self) -> bool:
+        """Do a step of the work that can wait: empty the log, give free pages back to the file system.
+
+        Returns:
+            Whether there is more to do.
+        """
+        if self._log_size() > 0:
+            self.empty_log()
+            return True
+        if self._run("PRAGMA freelist_count") == [(0,)]:
+            return False
+        self._set_durable(False)
+        self._run(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        return True
+
+    def empty_log(self) -> bool:
+        """Move what is in the log into the database and cut the log to nothing.
+
+        Returns:
+            False when a reader of the log was in the way.
+        """
+        faults.hit("spool.before_checkpoint")
+        ((busy, _, _),) = self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
+
+    def _make_room_in_log(self, body_bytes: int) -> None:
+        size = self._log_size()
+        if not size or size + body_bytes <= self._wal_bytes or self.empty_log():
+            return
+        if size + body_bytes > 2 * self._wal_bytes:
+            raise OSError(errno.ENOSPC, "a reader of the spool keeps its log from being emptied")
+
+    def _log_size(self) -> int:
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _set_durable(self, durable: bool) -> None:
+        if durable is not self._durable:
+            self._run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+
+    def _run(self, sql: str, parameters: Iterable[object] = ()) -> list[Any]:
+        return self._connection_().execute(sql, tuple(parameters)).fetchall()
+
+    def _connection_(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.OperationalError("the spool's database is not open")
+        return self._connection
+
+
+def create_private(path: Path) -> None:
+    """Make sure that the file exists with mode 0600; SQLite gives its log the same mode."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
+    )
+
+
+def read_row(connection: sqlite3.Connection, columns: list[Any]) -> Row:
+    """Read the body and the number of a row whose small columns are known."""
+    seq, appended_at, name, frames, seal = columns
+    found = connection.execute(QUERIES["body"], (seq,)).fetchone()
+    number = connection.execute(QUERIES["number"], (seq,)).fetchone()
+    (body,) = found
+    return Row(seq, appended_at, name, frames, seal, body, _sealed_number(seq, number))
+
+
+def _sealed_number(seq: int, found: tuple[int, int] | None) -> int | None:
+    if found is None or found[1] != number_seal(seq, found[0]):
+        return None
+    return found[0]

@@ -1,0 +1,367 @@
+"""The durable spool: the event loop's side of a directory that one owner thread writes.
+
+Durable batches go straight into the window while it has room; what does not fit is left on disk and read
+back, in order, when the window is half empty. The books (frames by input, bytes of the disk) are kept here,
+by the events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from logstreamd.spool.books import Books, Entry
+from logstreamd.spool.database import SpoolDatabase
+from logstreamd.spool.directory import SpoolDirectory
+from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError, SpoolStats
+from logstreamd.spool.messages import (
+    Acknowledge,
+    Append,
+    Assign,
+    Broken,
+    Command,
+    Committed,
+    Corruption,
+    Event,
+    Opened,
+    Read,
+    ReadBack,
+    Ready,
+    Recount,
+    Recounted,
+    Salvaged,
+    Stop,
+    Stopped,
+)
+from logstreamd.spool.owner import Owner
+from logstreamd.spool.room import Room
+from logstreamd.spool.rows import PAGE_BYTES, disk_cost
+from logstreamd.spool.window import Window
+from logstreamd.wire.batch import Batch
+from logstreamd.wire.batch_codec import encoded_bytes
+
+__all__ = ["MIN_MAX_BYTES", "DiskSpool"]
+
+MIN_MAX_BYTES = 8 << 20
+"""Room for the log, the tables and one batch of the default size (2 MiB of frames and their table)."""
+
+_MAX_LOG_BYTES = (
+    64 << 20
+)  # a longer log saves no more writes: what is stored quickly never leaves the log anyway
+_SIDE_FILES_BYTES = 256 << 10  # spool.db-shm (32 KiB per 4,096 pages of log), identity, lock
+
+
+class DiskSpool:
+    """A spool in a directory of its own; see :class:`~logstreamd.spool.interface.Spool` for its methods.
+
+    Args:
+        directory: where it lives; made private, used by one process at a time.
+        max_bytes: what its files may take on disk together, set-aside corrupt files not counted.
+        window_bytes: batches kept in memory for the writer; as much again may be waiting for the disk.
+        sync: ``batch`` fsyncs before an append is done, so that it survives a power cut. ``interval`` is done
+            once the batch is written to the file, which survives ``kill -9`` and an out-of-memory kill; a
+            power cut loses what was appended in the last ``interval_seconds``.
+        interval_seconds: the longest time between a commit and its fsync with ``sync="interval"``.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        max_bytes: int,
+        window_bytes: int,
+        sync: str = "batch",
+        interval_seconds: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if max_bytes < MIN_MAX_BYTES:
+            raise ValueError(f"max_bytes must be at least {MIN_MAX_BYTES} (got {max_bytes})")
+        if sync not in ("batch", "interval"):
+            raise ValueError(f"sync must be batch or interval (got {sync!r})")
+        self._directory = SpoolDirectory(directory)
+        self._max_bytes = max_bytes
+        self._sync = sync
+        self._sync_seconds = interval_seconds if sync == "interval" else 0.0
+        self._clock = clock
+        log_bytes = min(_MAX_LOG_BYTES, max_bytes // 4)
+        self._max_pages = (max_bytes - log_bytes - _SIDE_FILES_BYTES) // PAGE_BYTES
+        self._database = SpoolDatabase(
+            self._directory.database, max_pages=self._max_pages, wal_bytes=log_bytes
+        )
+        # 1 page in 1,638 maps the others, 1 row in some 200 has a share of an inner page, 8 pages are the
+        # empty tables
+        self._capacity = (self._max_pages * 99 // 100 - 8) * PAGE_BYTES
+        self._window = Window(window_bytes)
+        self._room = Room()
+        self._books = Books()
+        self._id: uuid.UUID | None = None
+        self._next_seq = 1
+        self._durable_seq = 0
+        self._windowed_seq = 0
+        self._reading = False
+        self._waiting: dict[int, _Waiting] = {}
+        self._waiting_bytes = 0
+        self._waiting_cost = 0
+        self._recovered: dict[str, int] = {}
+        self._corruption_callbacks: list[Callable[[CorruptionReport], None]] = []
+        self._salvaged: CorruptionReport | None = None
+        self._error: str | None = None
+        self._owner: Owner | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._stopped = asyncio.Event()
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The spool's id, known once it is open."""
+        if self._id is None:
+            raise SpoolError("the spool is not open")
+        return self._id
+
+    @property
+    def has_room(self) -> bool:
+        """Whether inputs should go on."""
+        return self._room.is_open and self._id is not None
+
+    @property
+    def recovered_by_input(self) -> dict[str, int]:
+        """Frames found at open."""
+        return dict(self._recovered)
+
+    async def open(self) -> None:
+        """Start the owner thread and wait until it has the spool open."""
+        loop = asyncio.get_running_loop()
+        self._opened = loop.create_future()
+
+        def emit(event: Event) -> None:
+            loop.call_soon_threadsafe(self._on_event, event)
+
+        self._owner = Owner(self._directory, self._database, sync_seconds=self._sync_seconds, emit=emit)
+        # a daemon thread: a daemon that dies without close() must not hang at exit, its batches are on disk
+        threading.Thread(target=self._owner.run, name="spool-owner", daemon=True).start()
+        await self._opened
+
+    async def close(self) -> None:
+        """Make everything that was appended durable, then let go of the files; without effect when not
+        open.
+        """
+        if self._id is not None:
+            self._send(Stop())
+            await self._stopped.wait()
+
+    def append(self, batch: Batch) -> asyncio.Future[int] | None:
+        """Hand over a sealed batch; None when there is no room."""
+        cost = disk_cost(encoded_bytes(batch))
+        if self._id is None or self._error is not None or not self._fits(batch, cost):
+            self._update_room()
+            return None
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        spooled = Spooled(seq, batch, int(self._clock() * 1_000_000))
+        durable: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[seq] = _Waiting(spooled, cost, durable)
+        self._waiting_bytes += batch.nbytes
+        self._waiting_cost += cost
+        self._send(Append(seq, spooled.appended_at, batch))
+        self._update_room()
+        return durable
+
+    def on_room(self, callback: Callable[[bool], None]) -> None:
+        """Have ``callback`` called when room is lost or back."""
+        self._room.subscribe(callback)
+
+    def on_corruption(self, callback: Callable[[CorruptionReport], None]) -> None:
+        """Have ``callback`` called for everything corrupt that is found."""
+        self._corruption_callbacks.append(callback)
+
+    async def take(self) -> Spooled:
+        """Wait for the next durable batch."""
+        await self._window.wait()
+        spooled = self._window.take_nowait()
+        self._refill()
+        return spooled
+
+    def assign(self, seq: int, number: int) -> None:
+        """Remember the batch number of a taken batch; written soon, survives a kill."""
+        spooled = self._window.taken(seq)
+        if spooled is not None and spooled.number != number:
+            spooled.number = number
+            self._send(Assign(seq, number))
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Forget taken batches: they are stored."""
+        known = self._window.acknowledge(seqs)
+        for spooled in known:
+            self._books.acknowledge(spooled.seq, _entry(spooled.batch))
+        if known:
+            self._send(Acknowledge(tuple(spooled.seq for spooled in known)))
+
+    def frames_by_input(self) -> dict[str, int]:
+        """Frames durable and not acknowledged."""
+        return self._books.frames_by_input()
+
+    def stats(self) -> SpoolStats:
+        """The state of the spool now."""
+        books, oldest = self._books, self._window.oldest
+        return SpoolStats(
+            sync=self._sync,
+            batches=books.batches,
+            frames=books.frames.total(),
+            bytes=books.used_bytes,
+            max_bytes=self._max_bytes,
+            waiting_batches=len(self._waiting),
+            waiting_bytes=self._waiting_bytes,
+            window_batches=len(self._window),
+            window_bytes=self._window.nbytes,
+            file_bytes=self._directory.file_bytes(),
+            oldest_age_seconds=max(0.0, self._clock() - oldest.appended_at / 1e6) if oldest else 0.0,
+            corrupt_batches=books.corrupt_batches,
+            corrupt_frames_by_input=dict(books.corrupt_frames),
+            corrupt_files=books.corrupt_files,
+            full=not self.has_room,
+            last_error=self._error,
+        )
+
+    def _fits(self, batch: Batch, cost: int) -> bool:
+        if self._waiting and self._waiting_bytes + batch.nbytes > self._window.max_bytes:
+            return False
+        return self._books.used_bytes + self._waiting_cost + cost <= self._capacity
+
+    def _update_room(self) -> None:
+        used = (self._books.used_bytes + self._waiting_cost) / self._capacity
+        waiting = self._waiting_bytes / self._window.max_bytes
+        self._room.update(1.0 if self._error is not None else max(used, waiting))
+
+    def _send(self, command: Command) -> None:
+        if self._owner is not None:
+            self._owner.inbox.put(command)
+
+    def _refill(self) -> None:
+        """Read on from the disk when the window is half empty and does not hold everything."""
+        behind = self._windowed_seq < self._durable_seq
+        if behind and not self._reading and self._window.nbytes <= self._window.max_bytes // 2:
+            self._reading = True
+            self._send(Read(self._windowed_seq, self._window.room))
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Committed():
+                self._on_committed(event)
+            case ReadBack():
+                self._on_read_back(event)
+            case Broken():
+                self._on_broken(event)
+            case Ready():
+                self._error = None
+            case Opened():
+                self._on_opened(event)
+            case Corruption(report, cost):
+                self._books.lose(report, cost)
+                self._report(report)
+            case Salvaged(report):
+                self._on_salvaged(report)
+            case Recounted():
+                self._on_recounted(event)
+            case Stopped(error):
+                self._on_stopped(error)
+        self._update_room()
+
+    def _on_opened(self, event: Opened) -> None:
+        self._id, self._next_seq, self._durable_seq = event.id, event.next_seq, event.last_seq
+        self._books.batches = event.usage.batches
+        self._books.frames.update(event.usage.frames_by_input)
+        self._books.used_bytes = event.cost
+        self._recovered = event.usage.frames_by_input
+        self._refill()
+        _settle(self._opened, None)
+
+    def _on_committed(self, event: Committed) -> None:
+        for seq in event.appended:
+            waiting = self._stop_waiting(seq)
+            self._books.add(_entry(waiting.spooled.batch))
+            if self._windowed_seq == self._durable_seq and self._window.fits(waiting.spooled.batch.nbytes):
+                self._window.push(waiting.spooled)
+                self._windowed_seq = seq
+            self._durable_seq = seq
+            if (
+                not waiting.durable.done()
+            ):  # the caller may have been cancelled; the batch is kept all the same
+                waiting.durable.set_result(seq)
+        self._books.delete(event.deleted)
+
+    def _on_read_back(self, event: ReadBack) -> None:
+        self._reading = False
+        for spooled in event.batches:
+            self._window.push(spooled)
+        self._windowed_seq = max(self._windowed_seq, event.reached)
+        self._refill()
+
+    def _on_broken(self, event: Broken) -> None:
+        self._error = event.error
+        for seq in event.appended:
+            waiting = self._stop_waiting(seq)
+            if not waiting.durable.done():
+                waiting.durable.set_exception(SpoolError(f"not spooled: {event.error}"))
+
+    def _on_salvaged(self, report: CorruptionReport) -> None:
+        self._books.corrupt_files += 1
+        if self._id is None:
+            self._books.note_corrupt(report)
+            self._report(report)
+        else:
+            self._salvaged = report
+            self._send(Recount(self._window.held()))
+
+    def _on_recounted(self, event: Recounted) -> None:
+        batches, frames = self._books.recount(event.usage.batches, event.usage.frames_by_input, event.cost)
+        if self._salvaged is not None:
+            report = replace(self._salvaged, batches=batches, frames_by_input=frames)
+            self._books.note_corrupt(report)
+            self._report(report)
+
+    def _on_stopped(self, error: SpoolError | None) -> None:
+        reason = "the spool is closed" if error is None else str(error)
+        self._id, self._error = None, reason
+        self._window.close(reason)
+        for seq in tuple(self._waiting):
+            waiting = self._stop_waiting(seq)
+            if not waiting.durable.done():
+                waiting.durable.set_exception(SpoolError(f"not spooled: {reason}"))
+        self._stopped.set()
+        _settle(self._opened, error)
+
+    def _stop_waiting(self, seq: int) -> _Waiting:
+        waiting = self._waiting.pop(seq)
+        self._waiting_bytes -= waiting.spooled.batch.nbytes
+        self._waiting_cost -= waiting.cost
+        return waiting
+
+    def _report(self, report: CorruptionReport) -> None:
+        for callback in tuple(self._corruption_callbacks):
+            callback(report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A batch on its way to the disk, and who waits for it."""
+
+    spooled: Spooled
+    cost: int
+    durable: asyncio.Future[int]
+
+
+def _entry(batch: Batch) -> Entry:
+    return Entry(batch.input, len(batch), disk_cost(encoded_bytes(batch)))
+
+
+def _settle(opened: asyncio.Future[None] | None, error: SpoolError | None) -> None:
+    if opened is None or opened.done():
+        return
+    if error is None:
+        opened.set_result(None)
+    else:
+        opened.set_exception(error)

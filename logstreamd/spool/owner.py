@@ -1,0 +1,319 @@
+"""The one thread that touches the spool's files: commands in, group commits, events out.
+
+Everything that waits is written in one transaction. After any error the handle is given up, the batches of
+that transaction are reported as not kept (and deleted first thing should the disk have kept them after all),
+deletions and batch numbers are remembered, and the file is opened again after a pause.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+
+from logstreamd import faults
+from logstreamd.spool.database import Changes, CorruptDatabaseError, SpoolDatabase, is_corruption, probe
+from logstreamd.spool.directory import Identity, SpoolDirectory
+from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
+from logstreamd.spool.messages import (
+    Acknowledge,
+    Append,
+    Assign,
+    Broken,
+    Command,
+    Committed,
+    Corruption,
+    Event,
+    Opened,
+    Read,
+    ReadBack,
+    Ready,
+    Recount,
+    Recounted,
+    Salvaged,
+    Stop,
+    Stopped,
+)
+from logstreamd.spool.rows import Row, disk_cost
+from logstreamd.spool.salvage import finish_swap, set_aside
+from logstreamd.wire.batch_codec import CorruptBatch
+
+__all__ = ["GROUP_BYTES", "Owner"]
+
+GROUP_BYTES = 4 << 20
+"""One transaction takes batches up to this: two full ones share an fsync, and memory holds one encoded copy
+of it.
+"""
+
+_RESERVED_SEQS = 65_536  # seqs reserved at a time: one write of the identity per 65,536 batches
+_IDLE_SECONDS = 0.5  # quiet for this long: time to empty the log
+_FIRST_RETRY_SECONDS = 0.1
+_LAST_RETRY_SECONDS = 5.0  # a disk that was full is looked at this often at least
+
+_DISK_ERRORS = (sqlite3.Error, OSError, CorruptDatabaseError)
+
+
+class Owner:
+    """Serves one spool directory on the thread that calls :meth:`run`.
+
+    Args:
+        directory: claimed at the start, released at the end.
+        database: its database, not open yet.
+        sync_seconds: 0 fsyncs every commit of batches; otherwise an fsync follows a commit within this time.
+        emit: gets every event, on the owner's thread.
+    """
+
+    def __init__(
+        self,
+        directory: SpoolDirectory,
+        database: SpoolDatabase,
+        *,
+        sync_seconds: float,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._directory = directory
+        self._database = database
+        self._sync_seconds = sync_seconds
+        self._emit = emit
+        self._identity = Identity(uuid.uuid4(), 0)
+        self._changes = Changes()
+        self._reads: list[Read] = []
+        self._recounts: list[Recount] = []
+        self._last_seq = 0
+        self._stopping = False
+        self._untidy = True
+        self._sync_due: float | None = None
+        self._corrupt: str | None = None
+        self._retry_at: float | None = None
+        self._retry_seconds = _FIRST_RETRY_SECONDS
+        self._failing = False
+
+    def run(self) -> None:
+        """Open the spool, serve until :class:`Stop`, close it; always ends with a :class:`Stopped`."""
+        stopped = SpoolError("the spool's owner thread died")
+        error: SpoolError | None = stopped
+        try:
+            self._start()
+            while not self._stopping:
+                self._turn()
+            self._finish()
+            error = None
+        except SpoolError as refusal:
+            error = refusal
+        except _DISK_ERRORS as failure:
+            error = SpoolError(f"the spool {self._directory.path} cannot be opened: {failure}")
+        finally:
+            self._database.close()
+            self._directory.release()
+            self._emit(Stopped(error))
+
+    def _start(self) -> None:
+        self._directory.claim()
+        identity = self._directory.identity()
+        finish_swap(self._directory)
+        if self._directory.database.exists():
+            try:
+                probe(self._directory.database, identity.format if identity else None)
+            except CorruptDatabaseError as error:
+                self._corrupt = str(error)
+        self._open()
+        self._identity = identity or self._identity
+        self._last_seq = max(self._database.last_seq(), self._identity.reserved_seq)
+        self._reserve(self._last_seq + 1)
+        cost = sum(map(disk_cost, self._database.lengths()))
+        last_seq = self._database.last_seq()
+        self._emit(Opened(self._identity.id, self._last_seq + 1, last_seq, self._database.usage(), cost))
+
+    def _open(self) -> None:
+        """Open the database; one that is corrupt is set aside first."""
+        if self._corrupt is None:
+            finish_swap(self._directory)
+            try:
+                self._database.open()
+            except CorruptDatabaseError as error:
+                self._corrupt = str(error)
+        if self._corrupt is not None:
+            salvaged = set_aside(self._directory)
+            self._database.open()
+            reason, self._corrupt = self._corrupt, None
+            self._emit(
+                Salvaged(
+                    CorruptionReport(reason, salvaged.aside, salvaged.lost, salvaged.lost_frames_by_input)
+                )
+            )
+
+    def _reserve(self, seq: int) -> None:
+        """See that ``seq`` is durably marked as used before it is."""
+        if seq > self._identity.reserved_seq:
+            self._identity.reserved_seq = seq + _RESERVED_SEQS - 1
+            try:
+                self._directory.write_identity(self._identity)
+            except OSError:
+                self._identity.reserved_seq = seq - 1
+                raise
+
+    def _turn(self) -> None:
+        self._collect(self._patience())
+        if self._retry_at is not None and time.monotonic() < self._retry_at and not self._stopping:
+            self._refuse("the spool waits for the disk")
+            return
+        try:
+            self._work()
+        except _DISK_ERRORS as error:
+            self._break(error)
+
+    def _patience(self) -> float | None:
+        """How long to wait for a command: until there is something else to do, None for ever."""
+        times = [time for time in (self._retry_at, self._sync_due) if time is not None]
+        if times:
+            return max(0.0, min(times) - time.monotonic())
+        return _IDLE_SECONDS if self._untidy else None
+
+    def _collect(self, patience: float | None) -> None:
+        """Gather what waits, up to one transaction's worth."""
+        nbytes = 0
+        try:
+            command = self.inbox.get(timeout=patience)
+            while True:
+                nbytes += self._accept(command)
+                if self._stopping or nbytes >= GROUP_BYTES:
+                    return
+                command = self.inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _accept(self, command: Command) -> int:
+        match command:
+            case Append(seq, appended_at, batch):
+                row = Row.from_batch(seq, appended_at, batch)
+                self._changes.rows.append(row)
+                return len(row.body)
+            case Acknowledge(seqs):
+                self._changes.deleted.update(seqs)
+            case Assign(seq, number):
+                self._changes.numbers[seq] = number
+            case Read():
+                self._reads.append(command)
+            case Recount():
+                self._recounts.append(command)
+            case Stop():
+                self._stopping = True
+        return 0
+
+    def _work(self) -> None:
+        reopened = not self._database.is_open
+        if reopened:
+            self._open()
+            self._start_anew_if_empty()
+        busy = bool(self._changes)
+        if busy:
+            self._commit()
+        if reopened:
+            self._retry_at = None
+            self._emit(Ready())
+        while self._recounts:
+            self._recount(self._recounts[0])
+            self._recounts.pop(0)
+        while self._reads:
+            self._read(self._reads[0])
+            self._reads.pop(0)
+        if self._sync_due is not None and time.monotonic() >= self._sync_due:
+            self._database.sync()
+            self._sync_due = None
+        elif not busy and self._sync_due is None:
+            self._untidy = self._database.tidy()
+
+    def _start_anew_if_empty(self) -> None:
+        """When the disk had no space even for deleting and nothing here is needed any more, begin with an
+        empty file.
+        """
+        deleted = self._changes.deleted
+        if self._failing and deleted and self._database.seqs(len(deleted) + 1) <= deleted:
+            self._database.start_anew()
+
+    def _commit(self) -> None:
+        changes = self._changes
+        if changes.rows:
+            self._reserve(changes.rows[-1].seq)
+        durable = bool(changes.rows) and self._sync_seconds == 0
+        self._database.write(changes, durable=durable)
+        appended = tuple(row.seq for row in changes.rows)
+        if appended:
+            faults.hit("spool.committed")
+            self._last_seq = appended[-1]
+            self._retry_seconds = _FIRST_RETRY_SECONDS
+            if not durable and self._sync_due is None:
+                self._sync_due = time.monotonic() + self._sync_seconds
+        self._changes = Changes()
+        self._untidy = True
+        self._failing = False
+        self._emit(Committed(appended, tuple(changes.deleted)))
+        if changes.deleted:
+            faults.hit("spool.ack_written")
+        if changes.numbers:
+            faults.hit("spool.assigned")
+
+    def _read(self, read: Read) -> None:
+        found: list[Spooled] = []
+        reached = self._last_seq
+        rows = self._database.read(read.after, read.max_bytes)
+        for row in rows:
+            try:
+                found.append(Spooled(row.seq, row.batch(), row.appended_at, row.number))
+            except CorruptBatch as error:
+                self._drop_corrupt(row, str(error))
+        if rows:
+            reached = rows[-1].seq
+        self._emit(ReadBack(tuple(found), reached))
+
+    def _drop_corrupt(self, row: Row, reason: str) -> None:
+        """Move a body that is not a batch any more out of the way."""
+        kept_in = self._directory.keep_corrupt(f"{row.seq}.batch", row.body)
+        self._changes.deleted.add(row.seq)
+        report = CorruptionReport(f"batch {row.seq}: {reason}", kept_in, 1, {row.input: row.frames})
+        self._emit(Corruption(report, disk_cost(len(row.body))))
+
+    def _recount(self, recount: Recount) -> None:
+        missing = [spooled for spooled in recount.held if not self._database.contains(spooled.seq)]
+        if missing:
+            rows = [Row.from_batch(spooled.seq, spooled.appended_at, spooled.batch) for spooled in missing]
+            for row, spooled in zip(rows, missing, strict=True):
+                row.number = spooled.number
+            self._database.write(Changes(rows=rows), durable=True)
+        self._emit(Recounted(self._database.usage(), sum(map(disk_cost, self._database.lengths()))))
+
+    def _break(self, error: BaseException) -> None:
+        """Give up the handle and everything that is not on disk for certain."""
+        if is_corruption(error):
+            self._corrupt = str(error)
+        self._database.close()
+        self._failing = True
+        self._sync_due = None
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(_LAST_RETRY_SECONDS, 2 * self._retry_seconds)
+        self._refuse(str(error), always=True)
+
+    def _refuse(self, error: str, *, always: bool = False) -> None:
+        """Report the waiting batches as not kept, and see that they are not."""
+        appended = tuple(row.seq for row in self._changes.rows)
+        self._changes.rows.clear()
+        self._changes.deleted.update(appended)
+        if appended or always:
+            self._emit(Broken(appended, error))
+
+    def _finish(self) -> None:
+        """Leave nothing in the log, and note the last seq so that the next run goes on from there."""
+        if not self._database.is_open:
+            return
+        try:
+            if self._changes:
+                self._commit()
+            self._database.sync()
+            self._database.empty_log()
+            self._identity.reserved_seq = max(self._last_seq, self._database.last_seq())
+            self._directory.write_identity(self._identity)
+        except _DISK_ERRORS as error:
+            self._break(error)

@@ -1,0 +1,19 @@
+"""The spool's SQL, read from ``sql/``: the schema, and the queries by name (``-- name --`` before each)."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+__all__ = ["QUERIES", "SCHEMA"]
+
+_FOLDER = resources.files("logstreamd.spool") / "sql"
+
+
+def _queries(text: str) -> dict[str, str]:
+    _, *parts = re.split(r"^-- (\w+) --$", text, flags=re.MULTILINE)
+    return {name: sql.strip() for name, sql in zip(parts[::2], parts[1::2], strict=True)}
+
+
+SCHEMA = (_FOLDER / "schema.sql").read_text(encoding="utf-8")
+QUERIES = _queries((_FOLDER / "queries.sql").read_text(encoding="utf-8"))
