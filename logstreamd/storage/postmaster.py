@@ -1,8 +1,8 @@
 """Is a server running on a data directory, and what is left of one that was killed?
 
-``postmaster.pid`` names a process, but after a crash that number may belong to somebody else (in a container it usually
-does). What counts is which processes named ``postgres`` have the data directory as their working directory, where every
-server process stays from start to end.
+``postmaster.pid`` names a process, but after a crash that number may belong to somebody else (in a container
+it usually does). What counts is which processes named ``postgres`` have the data directory as their working
+directory, where every server process stays from start to end.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from logstreamd.storage.errors import ClusterError
 
-__all__ = ["data_major", "is_running", "stop_leftover", "wait_gone"]
+__all__ = ["clear_leftovers", "data_major", "is_running", "wait_gone"]
 
 ORPHAN_TIMEOUT_SECONDS = 10.0
-"""Server processes notice within moments that their postmaster is gone; one in the middle of a write takes longer."""
+"""Server processes notice within moments that their postmaster is gone, or after the write they are in."""
 
 
 def data_major(pgdata: Path) -> int | None:
@@ -32,7 +31,9 @@ def data_major(pgdata: Path) -> int | None:
     try:
         return int((pgdata / "PG_VERSION").read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise ClusterError(f"{pgdata} is not a PostgreSQL data directory: move it away, or name another state_dir") from None
+        raise ClusterError(
+            f"{pgdata} is not a PostgreSQL data directory: move it away, or name another state_dir"
+        ) from None
 
 
 def is_running(pgdata: Path) -> bool:
@@ -40,26 +41,20 @@ def is_running(pgdata: Path) -> bool:
     return _running_pid(pgdata) is not None
 
 
-def stop_leftover(pgdata: Path, *, stop: Callable[[], None]) -> None:
-    """Clear away what a killed daemon or a killed server left behind.
-
-    The caller holds the lock on the directory: whatever runs here has no daemon.
-
-    Args:
-        pgdata: the data directory.
-        stop: stops a running postmaster and waits for it.
+def clear_leftovers(pgdata: Path) -> None:
+    """Clear away what a killed server left behind; the caller has made sure that no postmaster runs.
 
     Raises:
-        ClusterError: processes of a dead server live on and use the data.
+        ClusterError: processes of the dead server live on and use the data.
     """
-    if is_running(pgdata):
-        stop()
-    # A postmaster.pid without its process protects the data from a second server as long as orphans of the first are
-    # alive. So wait for them, and only then remove a file that may keep the server from starting.
+    # A postmaster.pid without its process protects the data from a second server as long as orphans of the
+    # first are alive. So wait for them, and only then remove a file that may keep the server from starting.
     deadline = time.monotonic() + ORPHAN_TIMEOUT_SECONDS
     while orphans := _server_pids(pgdata):
         if time.monotonic() > deadline:
-            raise ClusterError(f"processes of an earlier PostgreSQL still use {pgdata}: {orphans}; end them and start again")
+            raise ClusterError(
+                f"processes of an earlier PostgreSQL still use {pgdata}: {orphans}; end them and start again"
+            )
         time.sleep(0.02)
     (pgdata / "postmaster.pid").unlink(missing_ok=True)
 
@@ -94,11 +89,16 @@ def _running_pid(pgdata: Path) -> int | None:
 def _server_pids(pgdata: Path) -> list[int]:
     """Return the processes named postgres that work in ``pgdata``."""
     directory = os.path.realpath(pgdata)
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _works_in(entry, directory)]
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _works_in(entry, directory)
+    ]
 
 
 def _works_in(process: Path, directory: str) -> bool:
     try:
-        return os.readlink(process / "cwd") == directory and (process / "comm").read_text().strip() == "postgres"
+        named_postgres = (process / "comm").read_text() == "postgres\n"
+        return named_postgres and str((process / "cwd").readlink()) == directory
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False  # it ended meanwhile, or it is another user's

@@ -1,8 +1,9 @@
 """Where the embedded server's socket lies: a private directory with a short path.
 
-A socket's path may be 107 bytes long at most (``sun_path`` in unix(7), less its final NUL), and PostgreSQL and its clients
-read a comma in it as the end of a list item. Where the data directory's own path doesn't fit, the socket goes to a private
-directory under ``/run`` or ``/tmp``, and ``socket`` in the data directory is a link to it.
+A socket's path may be 107 bytes long at most (``sun_path`` in unix(7), less its final NUL), and PostgreSQL
+and its clients read a comma in it as the end of a list item. Where the data directory's own path doesn't fit,
+the socket goes to a private directory under ``/run`` or ``/tmp``, and ``socket`` in the data directory is a
+link to it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _fits(directory: Path) -> bool:
 
 
 def _short_parent() -> Path:
-    return Path("/run") if os.access("/run", os.W_OK) else Path("/tmp")  # noqa: S108: mkdtemp makes a private directory
+    return Path("/run" if os.access("/run", os.W_OK) else "/tmp")  # noqa: S108 - mkdtemp's are private
 
 
 def _make_private(directory: Path, account: Account) -> Path:
@@ -56,4 +57,6 @@ def _is_private(directory: Path, account: Account) -> bool:
         found = directory.lstat()
     except FileNotFoundError:
         return False
-    return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == account.uid
+    return (
+        stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == account.uid
+    )

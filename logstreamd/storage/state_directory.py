@@ -1,13 +1,14 @@
 """Where the daemon keeps what must outlive it: the spool and the embedded database.
 
-================================  ==============================================================
+================================  =============================================================
 started                           default
-================================  ==============================================================
+================================  =============================================================
 by systemd (``STATE_DIRECTORY``)  the directory systemd made, ``/var/lib/logstreamd``
-as root                           ``/var/lib/logstreamd``: the embedded PostgreSQL runs as an unprivileged user,
-                                  and that user can't pass root's home, which is 0700 on most systems
+as root                           ``/var/lib/logstreamd``
 as anybody else                   ``$XDG_STATE_HOME/logstreamd`` or ``~/.local/state/logstreamd``
-================================  ==============================================================
+================================  =============================================================
+
+Root's home won't do: the embedded PostgreSQL runs as an unprivileged user, who can't pass a home of 0700.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def default_state_dir(environ: Mapping[str, str] | None = None, *, uid: int | No
 def create_state_dir(path: Path) -> Path:
     """Create ``path`` and its missing parents; what exists already is left as it is.
 
-    Root's new directories can be passed by everybody (0711), because the embedded PostgreSQL lives below them as another
-    user; what must be private is private in its own directory. Anybody else's are 0700. The umask has no say.
+    Root's new directories can be passed by everybody (0711), because the embedded PostgreSQL lives below them
+    as another user; what must be private is private in its own directory. Anybody else's are 0700. The umask
+    has no say.
     """
     mode = 0o711 if os.geteuid() == 0 else 0o700
     missing = [directory for directory in [path, *path.parents] if not directory.exists()]

@@ -1,0 +1,114 @@
+"""Connections that give up in time.
+
+Every wait has an end on the server as well as here: a connection whose other side fell silent must not hold
+locks or a batch's marker for ever. The TCP settings do nothing on a local socket, where the kernel knows when
+a process ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+
+__all__ = ["ConnectionSettings", "connect", "create_reader_pool"]
+
+_ANSWER_MARGIN_SECONDS = 30.0
+"""Past the statement timeout: a server that did not answer by then is gone, or the way to it is."""
+
+# A peer that vanished without a word is noticed after 30 s when data is under way (user timeout), and after
+# 60 s when not: 30 s of silence, then three probes 10 s apart.
+_TCP_SETTINGS = {
+    "tcp_user_timeout": "30000",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """Where the database is, and when to give up.
+
+    Attributes:
+        dsn: address of the database; it may hold a password, and is not shown.
+        connect_timeout_seconds: for a connection to be made.
+        statement_timeout_seconds: for one statement; 0 is no limit, for migrations.
+        lock_timeout_seconds: for a lock, so that no batch stands behind somebody's ``LOCK TABLE`` for ever.
+        idle_in_transaction_timeout_seconds: for a client that fell silent in the middle of a transaction.
+    """
+
+    dsn: str
+    connect_timeout_seconds: float = 10.0
+    statement_timeout_seconds: float = 30.0
+    lock_timeout_seconds: float = 10.0
+    idle_in_transaction_timeout_seconds: float = 60.0
+
+    def __repr__(self) -> str:
+        return f"ConnectionSettings(statement_timeout_seconds={self.statement_timeout_seconds})"
+
+    @property
+    def command_timeout_seconds(self) -> float | None:
+        """How long to wait here for the answer to one command."""
+        if not self.statement_timeout_seconds:
+            return None
+        return self.statement_timeout_seconds + _ANSWER_MARGIN_SECONDS
+
+
+async def connect(settings: ConnectionSettings, *, purpose: str) -> asyncpg.Connection:
+    """Open a connection.
+
+    Args:
+        settings: where to and how long.
+        purpose: shown to people in ``pg_stat_activity`` as ``logstreamd <purpose>``.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: see :mod:`logstreamd.storage.errors`.
+    """
+    return await asyncpg.connect(
+        settings.dsn,
+        timeout=settings.connect_timeout_seconds,
+        command_timeout=settings.command_timeout_seconds,
+        server_settings=_server_settings(settings, purpose),
+    )
+
+
+async def create_reader_pool(
+    settings: ConnectionSettings, *, max_size: int, purpose: str = "query"
+) -> asyncpg.Pool:
+    """Open a pool of connections that can only read; the first is made at once, the others when needed.
+
+    Args:
+        settings: where to and how long.
+        max_size: connections at most.
+        purpose: shown to people in ``pg_stat_activity`` as ``logstreamd <purpose>``.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: see :mod:`logstreamd.storage.errors`.
+    """
+    pool: asyncpg.Pool = asyncpg.create_pool(
+        settings.dsn,
+        min_size=1,
+        max_size=max_size,
+        timeout=settings.connect_timeout_seconds,
+        command_timeout=settings.command_timeout_seconds,
+        server_settings=_server_settings(settings, purpose) | {"default_transaction_read_only": "on"},
+    )
+    await pool
+    return pool
+
+
+def _server_settings(settings: ConnectionSettings, purpose: str) -> dict[str, str]:
+    return {
+        "application_name": f"logstreamd {purpose}",
+        "search_path": "public",
+        "timezone": "UTC",
+        "statement_timeout": _milliseconds(settings.statement_timeout_seconds),
+        "lock_timeout": _milliseconds(settings.lock_timeout_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout_seconds),
+        **_TCP_SETTINGS,
+    }
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1_000))

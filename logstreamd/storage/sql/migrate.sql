@@ -1,0 +1,31 @@
+-- Queries of migrate.py.
+
+-- take_turns --
+SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true),
+       pg_advisory_xact_lock(hashtextextended('logstreamd schema', 0))
+
+-- create_schema_version --
+DO $$ BEGIN
+    IF to_regclass('public.schema_version') IS NULL THEN
+        CREATE TABLE public.schema_version (
+            version    integer     PRIMARY KEY,
+            name       text        NOT NULL,
+            checksum   text        NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        );
+        COMMENT ON TABLE public.schema_version IS 'The steps by which these tables were made';
+        COMMENT ON COLUMN public.schema_version.version IS 'Number of the step';
+        COMMENT ON COLUMN public.schema_version.name IS 'Name of its file';
+        COMMENT ON COLUMN public.schema_version.checksum IS 'SHA-256 of its file, to notice a later change';
+        COMMENT ON COLUMN public.schema_version.applied_at IS 'When it was taken';
+    END IF;
+END $$
+
+-- has_schema_version --
+SELECT to_regclass('public.schema_version') IS NOT NULL
+
+-- applied --
+SELECT version, name, checksum, applied_at FROM public.schema_version ORDER BY version
+
+-- record --
+INSERT INTO public.schema_version (version, name, checksum) VALUES ($1, $2, $3)
