@@ -71,6 +71,26 @@ def cli() -> None:
     """Receive syslog and JSON logs, store them in PostgreSQL, and answer questions about them."""
 
 
+@cli.command()
+@config_option
+def run(config_file: Path | None) -> None:
+    """Receive, store and answer until a signal says stop."""
+    import uvloop
+
+    from logstreamd.daemon import run_daemon
+    from logstreamd.ownlog import configure_log
+    from logstreamd.spool import SpoolError
+    from logstreamd.storage.errors import StorageError
+
+    config, _ = configuration(config_file)
+    configure_log(config.log.level, config.log.format)
+    try:
+        exit_code = uvloop.run(run_daemon(config))
+    except (OSError, StorageError, SpoolError) as problem:
+        raise click.ClickException(str(problem)) from problem
+    raise SystemExit(exit_code)
+
+
 @cli.command("check-config")
 @config_option
 def check_config(config_file: Path | None) -> None:

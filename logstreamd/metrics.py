@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 __all__ = ["CLOSE_REASONS", "DROP_REASONS", "LedgerLine", "Metrics"]
 
-DROP_REASONS = ("spool_full", "spool_failed", "shutdown")
+DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown")
 """Why a received frame was not kept: the closed set of the label ``reason``."""
 
-CLOSE_REASONS = ("peer", "idle", "deadline", "framing", "shutdown")
+CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 """Why a connection ended: the closed set of the label ``reason``."""
 
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -63,6 +63,7 @@ class Metrics:
     """
 
     def __init__(self, *, version: str, wire: str) -> None:
+        disable_created_metrics()  # a second series per counter that nobody asks for
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -187,6 +188,13 @@ class Metrics:
         self.in_flight_frames.labels(name).set_function(in_flight)
         self.spooled_frames.labels(name).set_function(spooled)
         self.ledger_imbalance_frames.labels(name).set_function(lambda: self.ledger(name).imbalance)
+
+    def show_spool(self, *, batches: int, file_bytes: int, max_bytes: int, window_bytes: int) -> None:
+        """Bring the spool's gauges up to date."""
+        self.spool_batches.set(batches)
+        self.spool_bytes.set(file_bytes)
+        self.spool_max_bytes.set(max_bytes)
+        self.spool_window_bytes.set(window_bytes)
 
     def ledger(self, name: str) -> LedgerLine:
         """Return the ledger of one input as it stands now."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import stamina
@@ -48,7 +48,9 @@ _RETRY_JITTER_SECONDS = 0.5
 class SpoolReader(Protocol):
     """The spool, as the writer sees it."""
 
-    id: UUID
+    @property
+    def id(self) -> UUID:
+        """Whose batches they are."""
 
     async def take(self) -> Spooled:
         """Return the next batch in order."""
@@ -56,7 +58,7 @@ class SpoolReader(Protocol):
     def assign(self, seq: int, number: int) -> None:
         """Remember the number a batch was given."""
 
-    def acknowledge(self, seqs: list[int]) -> None:
+    def acknowledge(self, seqs: Iterable[int]) -> None:
         """Forget stored batches."""
 
     def frames_by_input(self) -> dict[str, int]:
@@ -92,24 +94,15 @@ class Writer:
         self._acknowledged = asyncio.Event()
         self._encoders = ThreadPoolExecutor(len(sessions), thread_name_prefix="encode")
 
-    def workers(self) -> list[Awaitable[None]]:
+    def workers(self) -> list[Coroutine[Any, Any, None]]:
         """Return one endless coroutine per session, for the daemon to run and watch."""
         return [self._work(session) for session in self._sessions]
 
-    async def drain(self, timeout_seconds: float) -> int:
-        """Wait until the spool is empty; called while the workers run and nothing is appended any more.
-
-        Returns:
-            How many frames are left in the spool.
-        """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while left := sum(self._spool.frames_by_input().values()):
-                    self._acknowledged.clear()
-                    await self._acknowledged.wait()
-        except TimeoutError:
-            left = sum(self._spool.frames_by_input().values())
-        return left
+    async def drained(self) -> None:
+        """Wait until the spool is empty; called while the workers run and nothing is appended any more."""
+        while any(self._spool.frames_by_input().values()):
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     async def close(self) -> None:
         """Close the sessions; the workers have ended."""
@@ -119,18 +112,25 @@ class Writer:
 
     async def _work(self, session: Session) -> None:
         while True:
-            # One at a time: numbers are given in the order of the spool.
-            async with self._taking:
-                spooled = await self._spool.take()
-                number = spooled.number
-                if number is None:
-                    number = await self._next_number(session)
-                    self._spool.assign(spooled.seq, number)
-            encoded = await self._encode(spooled.batch, number)
-            stored = await self._retry(lambda: self._store(session, spooled, encoded))
-            self._spool.acknowledge([spooled.seq])
-            self._count(spooled.batch, stored)
-            self._acknowledged.set()
+            await self._store_next(session)
+
+    async def _store_next(self, session: Session) -> None:
+        spooled, number = await self._take(session)
+        encoded = await self._encode(spooled.batch, number)
+        stored = await self._retry(lambda: self._store(session, spooled, encoded))
+        self._spool.acknowledge([spooled.seq])
+        self._count(spooled.batch, stored)
+        self._acknowledged.set()
+
+    async def _take(self, session: Session) -> tuple[Spooled, int]:
+        """Take the next batch and its number; one worker at a time, so that numbers follow the spool's order."""
+        async with self._taking:
+            spooled = await self._spool.take()
+            number = spooled.number
+            if number is None:
+                number = await self._next_number(session)
+                self._spool.assign(spooled.seq, number)
+            return spooled, number
 
     async def _next_number(self, session: Session) -> int:
         if not self._numbers:

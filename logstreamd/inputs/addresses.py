@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 __all__ = ["bind_sockets", "endpoint"]
 
@@ -46,7 +47,7 @@ async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[so
 
 
 def _bind(
-    family: int, kind: socket.SocketKind, address: tuple[str | int, ...], port: int
+    family: int, kind: socket.SocketKind, address: tuple[Any, ...], port: int
 ) -> socket.socket | None:
     try:
         sock = socket.socket(family, kind)

@@ -19,15 +19,11 @@ from typing import Protocol
 from logstreamd.metrics import Metrics
 from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
 
-__all__ = ["Append", "Gatherer", "SpoolRefusedError"]
+__all__ = ["Append", "Gatherer"]
 
 # Four batches of 2 MiB per input: enough to read on while a slow disk commits one, small beside the memory goal.
 _MAX_SEALED = 4
 _RETRY_SECONDS = 0.5
-
-
-class SpoolRefusedError(Exception):
-    """The spool could not keep a batch; the caller still has it."""
 
 
 class Append(Protocol):
@@ -37,8 +33,8 @@ class Append(Protocol):
         """Keep a batch.
 
         Returns:
-            A future that is done once the batch is durable and fails with OSError or
-            :class:`SpoolRefusedError` when it could not be kept; None when there is no room.
+            A future that is done once the batch is durable and fails when it could not be kept (the caller
+            still has it then); None when there is no room.
         """
 
 
@@ -91,8 +87,7 @@ class Gatherer:
         self._counted = 0
         return Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes)
 
-    @property
-    def in_flight(self) -> int:
+    def count_in_flight(self) -> int:
         """Frames received that are not in the spool yet."""
         submitted = len(self._submitted) if self._submitted else 0
         return len(self.batch) + submitted + sum(map(len, self._sealed))

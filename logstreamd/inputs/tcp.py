@@ -20,7 +20,7 @@ import structlog
 from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metrics import CLOSE_REASONS, Metrics
-from logstreamd.wire.framing import Framer, FramingError
+from logstreamd.wire.framing import Framer
 
 __all__ = ["TcpInput"]
 
@@ -77,6 +77,11 @@ class TcpInput:
             metrics.closed_connections.labels(self.name, reason)
         metrics.accepted_connections.labels(self.name)
         metrics.rejected_connections.labels(self.name)
+
+    @property
+    def congested(self) -> bool:
+        """Whether it waits for the spool."""
+        return self.gatherer.congested
 
     @property
     def endpoints(self) -> list[str]:
@@ -181,7 +186,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.frame_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         peername = transport.get_extra_info("peername")
         self.peer = peername[0].partition("%")[0] if peername else ""
         self.heard_at = asyncio.get_running_loop().time()
@@ -189,7 +194,7 @@ class _Connection(asyncio.BufferedProtocol):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._served = self._owner.opened(self)
         if not self._served:
-            transport.abort()
+            self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._owner.buffer
@@ -200,16 +205,11 @@ class _Connection(asyncio.BufferedProtocol):
         gatherer = self._owner.gatherer
         received_at = time.time_ns() // 1_000
         data = memoryview(self._owner.buffer)[:nbytes]
-        try:
-            while data:
-                batch = gatherer.batch
-                consumed = self._framer.split(data, batch, batch.peer_id(self.peer), received_at)
-                gatherer.added(consumed)
-                data = data[consumed:]
-        except FramingError as problem:
-            gatherer.added(len(data))
-            _log.warning("connection closed: framing", input=self._owner.name, peer=self.peer, problem=str(problem))
-            self.close("framing")
+        while data:
+            batch = gatherer.batch
+            consumed = self._framer.split(data, batch, batch.peer_id(self.peer), received_at)
+            gatherer.added(consumed)
+            data = data[consumed:]
         self._note_time()
 
     def _note_time(self) -> None:

@@ -62,6 +62,11 @@ class UdpInput:
         self._kernel_drops: dict[int, int] = {}
 
     @property
+    def congested(self) -> bool:
+        """Whether it waits for the spool."""
+        return self.gatherer.congested
+
+    @property
     def endpoints(self) -> list[str]:
         """Where it listens."""
         return [endpoint(sock) for sock in self._sockets]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from logstreamd.query.cursor import decode_cursor
@@ -23,7 +23,8 @@ _PARAMETERS = (
 )  # fmt: skip
 _ONCE = ("start", "end", "min_level", "limit", "order", "cursor", "q")
 _DEFAULT_LIMIT = 100
-_DEFAULT_RANGE = timedelta(hours=24)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _MAX_VALUES = 100  # names in one list
 _MAX_TEXT = 1_024  # characters of one value
 _MAX_WORDS = 32
@@ -65,8 +66,8 @@ def parse_search(given: Iterable[tuple[str, str]], *, now: datetime, max_rows: i
         BadParameterError: an unknown name, or a value that is not what the name takes.
     """
     values = _collect(given)
-    end = parse_time(values["end"][0], "end", now) if "end" in values else now + timedelta(seconds=1)
-    start = parse_time(values["start"][0], "start", now) if "start" in values else end - _DEFAULT_RANGE
+    start = parse_time(values["start"][0], "start", now) if "start" in values else _EARLIEST
+    end = parse_time(values["end"][0], "end", now) if "end" in values else _LATEST
     if start >= end:
         raise BadParameterError("start", f"must be before end (got {start.isoformat()} and {end.isoformat()})")
     return Search(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,9 @@ from logstreamd.storage.queries import load_queries
 __all__ = ["LogReader", "Page"]
 
 _SQL = load_queries("logs.sql", package="logstreamd.query")
+_COLUMNS_AFTER_LEVEL = (
+    "severity", "facility", "host", "service", "proc_id", "msg_id", "trace_id", "message", "attrs", "input", "peer"
+)  # fmt: skip
 _LIKE_SPECIAL = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
@@ -41,11 +43,11 @@ class LogReader:
     """Reads log rows.
 
     Args:
-        pool: returns a pool of read-only connections, or fails as PostgreSQL does.
+        pool: read-only connections.
         max_concurrent: queries that may run at once; one more is refused.
     """
 
-    def __init__(self, pool: Callable[[], Awaitable[asyncpg.Pool]], *, max_concurrent: int) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int) -> None:
         self._pool = pool
         self._max_concurrent = max_concurrent
         self._running = 0
@@ -76,8 +78,7 @@ class LogReader:
     async def _fetch(self, search: Search) -> list[asyncpg.Record]:
         after_ts, after_id = search.after or (None, None)
         try:
-            pool = await self._pool()
-            async with pool.acquire() as connection, connection.transaction(readonly=True):
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
                 return await connection.fetch(
                     _SQL["newest" if search.order == "desc" else "oldest"],
                     search.start,
@@ -98,8 +99,8 @@ class LogReader:
 
 
 def _as_log(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        **row,
-        "level": LEVELS[row["severity"]],
-        "attrs": msgspec.Raw(row["attrs"] or "{}"),
-    }
+    log = {column: row[column] for column in ("id", "ts", "received_at")}
+    log["level"] = LEVELS[row["severity"]]
+    log |= {column: row[column] for column in _COLUMNS_AFTER_LEVEL}
+    log["attrs"] = msgspec.Raw(row["attrs"] or "{}")
+    return log

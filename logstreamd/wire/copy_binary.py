@@ -20,7 +20,6 @@ from __future__ import annotations
 import ipaddress
 import struct
 from array import array
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from logstreamd.record import COLUMNS, Record
@@ -61,23 +60,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.row_ends)
 
-    def copy_stream(self, without: Collection[int] = ()) -> list[memoryview | bytes]:
-        """Return the pieces of a complete COPY stream.
-
-        Args:
-            without: positions of rows to leave out.
-        """
-        pieces: list[memoryview | bytes] = [_HEADER]
-        view = memoryview(self.rows)
-        start = 0
-        for position in sorted(without):
-            row_start = self.row_ends[position - 1] if position else 0
-            if row_start > start:
-                pieces.append(view[start:row_start])
-            start = self.row_ends[position]
-        pieces.append(view[start:])
-        pieces.append(_TRAILER)
-        return pieces
+    def copy_stream(self, start: int, end: int) -> tuple[bytes | memoryview, ...]:
+        """Return the pieces of a complete COPY stream of the rows ``start`` to ``end`` (exclusive)."""
+        first = self.row_ends[start - 1] if start else 0
+        last = self.row_ends[end - 1] if end else 0
+        return _HEADER, memoryview(self.rows)[first:last], _TRAILER
 
 
 def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:

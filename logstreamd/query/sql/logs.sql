@@ -1,7 +1,7 @@
 -- Every parameter is bound; a NULL one does not restrict. The session plans each execution anew
 -- (plan_cache_mode = force_custom_plan), so that partitions are pruned by the times that were really asked for.
 
--- name: newest
+-- newest --
 SELECT id, ts, received_at, severity, facility, host, service, proc_id, msg_id, trace_id, message,
        attrs::text AS attrs, input, host(peer) AS peer
 FROM logs
@@ -16,7 +16,7 @@ WHERE ts >= $1
 ORDER BY ts DESC, id DESC
 LIMIT $10
 
--- name: oldest
+-- oldest --
 SELECT id, ts, received_at, severity, facility, host, service, proc_id, msg_id, trace_id, message,
        attrs::text AS attrs, input, host(peer) AS peer
 FROM logs

@@ -1,0 +1,349 @@
+"""The composition root: builds the parts from the configuration, starts them sinks first, and stops them in reverse.
+
+====  ===========================  ==================================================
+step  start                        stop, from the last step to the first
+====  ===========================  ==================================================
+1     embedded PostgreSQL          shut it down
+2     spool                        make everything durable and close it
+3     writer and database keeper   drain to PostgreSQL within a deadline
+4     inputs                       stop accepting, bring what was gathered to the spool
+5     HTTP                         finish what is being answered
+====  ===========================  ==================================================
+
+An outside PostgreSQL may be away at the start and at any time after it: messages are received and spooled meanwhile,
+and ``/ready`` says what is wrong. Only this module knows all the parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from logstreamd import __version__
+from logstreamd.api.application import HttpServer, build_application
+from logstreamd.api.logs import LogsResource
+from logstreamd.api.state import StateResource
+from logstreamd.config import Config, redacted
+from logstreamd.config import TcpInput as TcpInputConfig
+from logstreamd.config import UdpInput as UdpInputConfig
+from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.tcp import TcpInput
+from logstreamd.inputs.udp import UdpInput
+from logstreamd.maintenance import DatabaseKeeper
+from logstreamd.metrics import Metrics
+from logstreamd.query.search import LogReader
+from logstreamd.ownlog import writes_json
+from logstreamd.report import Report, announce
+from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
+from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
+from logstreamd.storage.embedded import EmbeddedPostgres
+from logstreamd.storage.partitions import Partitions
+from logstreamd.storage.session import Health, Session
+from logstreamd.supervisor import Death, Supervisor
+from logstreamd.wire import IMPLEMENTATION
+from logstreamd.wire.policy import Policy
+from logstreamd.writer import Writer
+
+__all__ = ["run_daemon"]
+
+_log = structlog.get_logger(__name__)
+_FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
+_FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or without the database
+_COUNT_DROPS_SECONDS = 1.0
+
+
+async def run_daemon(config: Config) -> int:
+    """Run until SIGTERM or SIGINT, or until a background task dies.
+
+    Returns:
+        The exit code: 0 after a signal, 1 when a task died.
+
+    Raises:
+        OSError: an address can't be bound.
+        StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
+        SpoolError: the spool can't be used.
+    """
+    return await _Daemon(config).run()
+
+
+class _Daemon:
+    """All the parts of a running daemon, and the order in which they come and go."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
+        self._health = Health(self._metrics)
+        self._supervisor = Supervisor()
+        self._spool = _build_spool(config)
+        self._inputs: list[UdpInput | TcpInput] = []
+        self._death: Death | None = None
+
+    async def run(self) -> int:
+        """Start, wait, stop; return the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        async with AsyncExitStack() as stack:
+            dsn = await self._start_database(stack)
+            await self._start_spool(stack)
+            keeper = self._start_writer(stack, dsn)
+            await self._start_inputs(stack)
+            server = await self._start_http(stack, dsn)
+            await keeper.ready(_FIRST_CONTACT_SECONDS)
+            self._announce(server, dsn)
+            self._death = await self._wait()
+        _log.info("stopped")
+        return 0 if self._death is None else 1
+
+    def _on_signal(self, number: int) -> None:
+        """Stop; at the second signal, leave to the spool what is not stored yet."""
+        _log.info("signal", name=signal.Signals(number).name)
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _wait(self) -> Death | None:
+        """Wait for a signal or for the death of a task, whichever comes first."""
+        death = self._supervisor.death
+        death.add_done_callback(lambda _: self._stop.set())
+        await self._stop.wait()
+        return death.result() if death.done() else None
+
+    async def _start_database(self, stack: AsyncExitStack) -> str:
+        """Start the embedded PostgreSQL if it is ours to start; return where the database is."""
+        if not self._config.database.embedded:
+            return self._config.database.dsn
+        postgres = EmbeddedPostgres(self._config.state_dir / "postgres")
+        dsn = await postgres.start()
+        stack.push_async_callback(postgres.stop)
+        stack.push_async_callback(self._supervisor.stop)
+        self._supervisor.start("embedded PostgreSQL", _keep_running(postgres))
+        _log.info("embedded PostgreSQL runs", version=postgres.version, user=postgres.user)
+        return dsn
+
+    async def _start_spool(self, stack: AsyncExitStack) -> None:
+        self._spool.on_corruption(self._on_corruption)
+        await self._spool.open()
+        stack.push_async_callback(self._close_spool)
+
+    def _on_corruption(self, report: CorruptionReport) -> None:
+        _log.error(
+            "spool corrupt",
+            reason=report.reason,
+            kept_in=str(report.kept_in) if report.kept_in else None,
+            batches=report.batches,
+            frames=report.frames_by_input,
+        )
+        self._metrics.spool_corrupt_records.inc(report.batches)
+
+    async def _close_spool(self) -> None:
+        left = sum(self._spool.frames_by_input().values())
+        await self._spool.close()
+        if left and isinstance(self._spool, MemorySpool):
+            _log.error("messages lost: the spool is in memory only", frames=left)
+        elif left:
+            _log.warning("messages left in the spool for the next start", frames=left)
+
+    def _start_writer(self, stack: AsyncExitStack, dsn: str) -> DatabaseKeeper:
+        def session(purpose: str) -> Session:
+            return Session(lambda: connect(settings, purpose=purpose), self._health)
+
+        settings = self._connection_settings(dsn, self._config.database.statement_timeout_seconds)
+
+        keeper = DatabaseKeeper(
+            session("keeper"),
+            Partitions(),
+            spool_id=lambda: self._spool.id,
+            oldest_spooled_seconds=lambda: self._spool.stats().oldest_age_seconds,
+            retention_days=self._config.retention.days,
+        )
+        policies = {one.name: _policy(self._config, one.zone) for one in self._config.inputs}
+        default_policy = _policy(self._config, self._config.timestamps.default_zone)
+        writer = Writer(
+            self._spool,
+            [session("writer") for _ in range(self._config.writer.connections)],
+            prepare=keeper.prepare,
+            policy_of=lambda name: policies.get(name, default_policy),
+            metrics=self._metrics,
+        )
+        stack.push_async_callback(self._stop_writer, writer, keeper)
+        self._supervisor.start("database keeper", keeper.run())
+        for number, work in enumerate(writer.workers(), 1):
+            self._supervisor.start(f"writer {number}", work)
+        return keeper
+
+    def _connection_settings(self, dsn: str, statement_timeout_seconds: float) -> ConnectionSettings:
+        return ConnectionSettings(
+            dsn,
+            connect_timeout_seconds=self._config.database.connect_timeout_seconds,
+            statement_timeout_seconds=statement_timeout_seconds,
+        )
+
+    async def _stop_writer(self, writer: Writer, keeper: DatabaseKeeper) -> None:
+        if self._death is None:
+            await self._drain(writer)
+        await self._supervisor.stop()
+        await writer.close()
+        await keeper.close()
+
+    async def _drain(self, writer: Writer) -> None:
+        """Store what is spooled until the deadline, or until somebody is in a hurry."""
+        drain = asyncio.create_task(writer.drained(), name="drain")
+        hurry = asyncio.create_task(self._hurry.wait(), name="hurry")
+        await asyncio.wait(
+            {drain, hurry},
+            timeout=self._config.writer.drain_timeout_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        drain.cancel()
+        hurry.cancel()
+
+    async def _start_inputs(self, stack: AsyncExitStack) -> None:
+        for config in self._config.inputs:
+            one = _build_input(config, self._config, self._spool, self._metrics)
+            self._watch_ledger(one.name, one.gatherer.count_in_flight)
+            await one.start()
+            self._inputs.append(one)
+            stack.push_async_callback(self._stop_input, one)
+            _log.info("listening", input=one.name, type=config.type, addresses=one.endpoints)
+        for name in self._spool.recovered_by_input:
+            if name not in {one.name for one in self._inputs}:
+                self._watch_ledger(name, lambda: 0)
+        self._spool.on_room(self._on_room)
+        self._supervisor.start("kernel drops", self._count_kernel_drops())
+
+    def _watch_ledger(self, name: str, in_flight: Callable[[], int]) -> None:
+        self._metrics.watch_input(
+            name, in_flight=in_flight, spooled=lambda: self._spool.frames_by_input().get(name, 0)
+        )
+        self._metrics.recovered_frames.labels(name).inc(self._spool.recovered_by_input.get(name, 0))
+
+    async def _stop_input(self, one: UdpInput | TcpInput) -> None:
+        await one.stop()
+        given_up = await one.gatherer.flush(_FLUSH_SECONDS)
+        if given_up:
+            _log.error("messages lost: the spool did not take them", input=one.name, frames=given_up)
+
+    def _on_room(self, room: bool) -> None:
+        if room:
+            for one in self._inputs:
+                one.gatherer.room()
+
+    async def _count_kernel_drops(self) -> None:
+        while True:
+            self._refresh_metrics()
+            await asyncio.sleep(_COUNT_DROPS_SECONDS)
+
+    def _refresh_metrics(self) -> None:
+        for one in self._inputs:
+            if isinstance(one, UdpInput):
+                one.count_kernel_drops()
+        stats = self._spool.stats()
+        self._metrics.show_spool(
+            batches=stats.batches,
+            file_bytes=stats.file_bytes,
+            max_bytes=stats.max_bytes,
+            window_bytes=stats.window_bytes,
+        )
+
+    async def _start_http(self, stack: AsyncExitStack, dsn: str) -> HttpServer:
+        http = self._config.http
+        pool = await create_reader_pool(
+            self._connection_settings(dsn, http.query_timeout_seconds), max_size=http.max_concurrent_queries
+        )
+        stack.push_async_callback(pool.close)
+        report = Report(
+            self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running
+        )
+        application = build_application(
+            logs=LogsResource(
+                LogReader(pool, max_concurrent=http.max_concurrent_queries), max_rows=http.max_rows
+            ),
+            state=StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
+            metrics=self._metrics,
+            max_body_bytes=http.max_body_bytes,
+        )
+        server = HttpServer(application, host=http.listen.host, port=http.listen.port)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        _log.info("listening", type="http", addresses=server.endpoints)
+        return server
+
+    def _announce(self, server: HttpServer, dsn: str) -> None:
+        config = self._config
+        announce(
+            listening=[f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}" for one in self._inputs for where in one.endpoints],
+            http=server.endpoints[0],
+            psql=redacted(dsn),
+            data=[str(config.state_dir)],
+            as_json=writes_json(config.log.format),
+        )
+
+
+def _build_spool(config: Config) -> DiskSpool | MemorySpool:
+    spool = config.spool
+    if spool.sync == "memory":
+        return MemorySpool(window_bytes=spool.window_bytes)
+    return DiskSpool(
+        directory=config.state_dir / "spool",
+        max_bytes=spool.max_bytes,
+        window_bytes=spool.window_bytes,
+        sync=spool.sync,
+        interval_seconds=spool.interval_seconds,
+    )
+
+
+def _build_input(
+    config: UdpInputConfig | TcpInputConfig, whole: Config, spool: Spool, metrics: Metrics
+) -> UdpInput | TcpInput:
+    gatherer = Gatherer(
+        config.name,
+        spool.append,
+        metrics,
+        max_rows=whole.writer.batch_max_rows,
+        max_bytes=whole.writer.batch_max_bytes,
+        max_age_seconds=whole.writer.batch_max_age_seconds,
+        drop_when_full=isinstance(config, UdpInputConfig),
+    )
+    if isinstance(config, UdpInputConfig):
+        return UdpInput(
+            gatherer,
+            metrics,
+            host=config.listen.host,
+            port=config.listen.port,
+            max_frame_bytes=config.max_frame_bytes,
+            receive_buffer_bytes=config.receive_buffer_bytes,
+        )
+    return TcpInput(
+        gatherer,
+        metrics,
+        host=config.listen.host,
+        port=config.listen.port,
+        max_frame_bytes=config.max_frame_bytes,
+        max_connections=config.max_connections,
+        idle_timeout_seconds=config.idle_timeout_seconds,
+        frame_deadline_seconds=config.frame_deadline_seconds,
+    )
+
+
+def _policy(config: Config, zone: str) -> Policy:
+    return Policy(
+        zone=ZoneInfo(zone),
+        max_past_us=round(config.timestamps.max_past * 1_000_000),
+        max_future_us=round(config.timestamps.max_future * 1_000_000),
+    )
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Start the embedded PostgreSQL again whenever it ends without being told to."""
+    while True:
+        await postgres.wait_stopped()
+        _log.error("embedded PostgreSQL ended, starting it again")
+        await postgres.start()

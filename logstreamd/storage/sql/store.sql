@@ -1,0 +1,15 @@
+-- claim_batch_numbers --
+SELECT nextval('batch_number') AS number FROM generate_series(1, $1::integer)
+
+-- mark --
+-- No row comes back when the batch is stored already; waits while another backend holds the same mark uncommitted.
+INSERT INTO spool_marks (spool_id, seq, row_count) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING
+RETURNING true
+
+-- quarantined_of --
+SELECT count(*) FROM quarantine WHERE spool_id = $1 AND seq = $2
+
+-- quarantine --
+INSERT INTO quarantine (received_at, input, peer, reason, raw, spool_id, seq, position)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
