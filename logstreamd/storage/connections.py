@@ -73,26 +73,24 @@ async def connect(settings: ConnectionSettings, *, purpose: str) -> asyncpg.Conn
     )
 
 
-async def create_reader_pool(
-    settings: ConnectionSettings, *, max_size: int, purpose: str = "query"
-) -> asyncpg.Pool:
-    """Open a pool of connections that can only read; the first is made at once, the others when needed.
+async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, purpose: str = "query") -> asyncpg.Pool:
+    """Open a pool of connections that can only read; each is made when it is first needed.
+
+    Every execution is planned anew, so that the partitions of other days are pruned by the times asked for.
 
     Args:
         settings: where to and how long.
         max_size: connections at most.
         purpose: shown to people in ``pg_stat_activity`` as ``logstreamd <purpose>``.
-
-    Raises:
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: see :mod:`logstreamd.storage.errors`.
     """
     pool: asyncpg.Pool = asyncpg.create_pool(
         settings.dsn,
-        min_size=1,
+        min_size=0,
         max_size=max_size,
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.command_timeout_seconds,
-        server_settings=_server_settings(settings, purpose) | {"default_transaction_read_only": "on"},
+        server_settings=_server_settings(settings, purpose)
+        | {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"},
     )
     await pool
     return pool

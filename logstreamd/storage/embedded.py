@@ -131,8 +131,8 @@ class EmbeddedPostgres:
                 stop_timeout_seconds=self._stop_timeout_seconds,
             )
             cluster.stop()  # a server that outlived its daemon
-            postmaster.clear_leftovers(cluster.pgdata)
             self._socket_dir = ensure_socket_directory(self.data_dir, account)
+            postmaster.clear_leftovers(cluster.pgdata, self._socket_dir)
             cluster.write_settings(self._socket_dir)
             if not cluster.pgdata.exists():
                 cluster.initialise()

@@ -123,11 +123,7 @@ async def status(connection: Connection, migrations: Sequence[Migration] | None 
         migrations: the steps (default: those of the package).
     """
     steps = load_migrations() if migrations is None else list(migrations)
-    rows = (
-        await connection.fetch(_SQL["applied"])
-        if await connection.fetchval(_SQL["has_schema_version"])
-        else []
-    )
+    rows = await connection.fetch(_SQL["applied"]) if await connection.fetchval(_SQL["has_schema_version"]) else []
     applied = tuple(AppliedMigration(*row.values()) for row in rows)
     versions = {entry.version for entry in applied}
     pending = tuple(step for step in steps if step.version not in versions)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from logstreamd.storage.errors import ClusterError
+from logstreamd.storage.socket_directory import SOCKET_NAME
 
 __all__ = ["clear_leftovers", "data_major", "is_running", "wait_gone"]
 
@@ -41,8 +42,11 @@ def is_running(pgdata: Path) -> bool:
     return _running_pid(pgdata) is not None
 
 
-def clear_leftovers(pgdata: Path) -> None:
+def clear_leftovers(pgdata: Path, socket_dir: Path) -> None:
     """Clear away what a killed server left behind; the caller has made sure that no postmaster runs.
+
+    PostgreSQL does so itself, unless the old process number is in use: by another process, or by the dead server as
+    long as nobody takes note of its end (in a container without an init process).
 
     Raises:
         ClusterError: processes of the dead server live on and use the data.
@@ -56,7 +60,8 @@ def clear_leftovers(pgdata: Path) -> None:
                 f"processes of an earlier PostgreSQL still use {pgdata}: {orphans}; end them and start again"
             )
         time.sleep(0.02)
-    (pgdata / "postmaster.pid").unlink(missing_ok=True)
+    for lock_file in (pgdata / "postmaster.pid", socket_dir / f"{SOCKET_NAME}.lock"):
+        lock_file.unlink(missing_ok=True)
 
 
 async def wait_gone(pgdata: Path) -> None:
@@ -90,9 +95,7 @@ def _server_pids(pgdata: Path) -> list[int]:
     """Return the processes named postgres that work in ``pgdata``."""
     directory = os.path.realpath(pgdata)
     return [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _works_in(entry, directory)
+        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _works_in(entry, directory)
     ]
 
 

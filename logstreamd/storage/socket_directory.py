@@ -15,7 +15,7 @@ from pathlib import Path
 
 from logstreamd.storage.os_account import Account
 
-__all__ = ["MAX_SOCKET_PATH_BYTES", "ensure_socket_directory"]
+__all__ = ["MAX_SOCKET_PATH_BYTES", "SOCKET_NAME", "ensure_socket_directory"]
 
 MAX_SOCKET_PATH_BYTES = 107
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -57,6 +57,4 @@ def _is_private(directory: Path, account: Account) -> bool:
         found = directory.lstat()
     except FileNotFoundError:
         return False
-    return (
-        stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == account.uid
-    )
+    return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == account.uid

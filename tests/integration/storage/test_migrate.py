@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from logstreamd.record import COLUMNS
+from logstreamd.storage.errors import SchemaError
+from logstreamd.storage.migrate import Migration, load_migrations, migrate, status
+
+pytestmark = pytest.mark.every_postgres
+
+CREATE_A = Migration(1, "a", "CREATE TABLE a (n integer)")
+CREATE_B = Migration(2, "b", "CREATE TABLE b (n integer)")
+
+
+@pytest.fixture
+async def connection(empty_database: str):
+    connection = await asyncpg.connect(empty_database)
+    yield connection
+    await connection.close()
+
+
+async def test_an_empty_database_gets_every_step_once(connection: asyncpg.Connection) -> None:
+    assert await migrate(connection) == load_migrations()
+    assert await migrate(connection) == []
+    assert (await status(connection)).pending == ()
+
+
+async def test_the_table_has_the_columns_of_the_record_in_their_order(connection: asyncpg.Connection) -> None:
+    await migrate(connection)
+    columns = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'logs'::regclass AND attnum > 0 ORDER BY attnum"
+    )
+    assert tuple(row["attname"] for row in columns) == COLUMNS
+
+
+async def test_every_table_and_column_says_what_it_is(connection: asyncpg.Connection) -> None:
+    await migrate(connection)
+    undocumented = await connection.fetch(
+        """
+        SELECT relname, attname FROM pg_class
+        JOIN pg_attribute ON attrelid = pg_class.oid AND attnum >= 0
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'logs_default'
+          AND col_description(pg_class.oid, attnum) IS NULL
+        UNION ALL
+        SELECT relname, NULL FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
+          AND obj_description(oid, 'pg_class') IS NULL AND relname <> 'quarantine_id_seq'
+        """
+    )
+    assert [tuple(row) for row in undocumented] == []
+
+
+async def test_only_the_missing_steps_are_taken(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [CREATE_A])
+    assert (await status(connection, [CREATE_A, CREATE_B])).pending == (CREATE_B,)
+    assert await migrate(connection, [CREATE_A, CREATE_B]) == [CREATE_B]
+    applied = (await status(connection, [CREATE_A, CREATE_B])).applied
+    assert [(entry.version, entry.name) for entry in applied] == [(1, "a"), (2, "b")]
+
+
+async def test_status_changes_nothing(connection: asyncpg.Connection) -> None:
+    assert (await status(connection)).applied == ()
+    assert await connection.fetchval("SELECT count(*) FROM pg_class WHERE relname = 'schema_version'") == 0
+
+
+async def test_a_step_that_fails_leaves_no_trace_and_the_earlier_ones_stay(connection: asyncpg.Connection) -> None:
+    broken = Migration(2, "broken", "CREATE TABLE half (n integer); SELECT 1/0")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, [CREATE_A, broken])
+    assert await connection.fetchval("SELECT to_regclass('half')") is None
+    assert [entry.version for entry in (await status(connection, [CREATE_A])).applied] == [1]
+
+
+async def test_a_file_that_changed_after_it_was_applied_is_reported(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [CREATE_A])
+    changed = replace(CREATE_A, sql="CREATE TABLE a (n bigint)")
+    with pytest.raises(SchemaError, match=r"0001_a\.sql is not the file that was applied"):
+        await migrate(connection, [changed, CREATE_B])
+    assert (await status(connection, [changed])).problem is not None
+
+
+async def test_a_database_newer_than_the_code_is_refused_untouched(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [CREATE_A, CREATE_B])
+    with pytest.raises(SchemaError, match="has schema version 2 and this logstreamd knows up to 1"):
+        await migrate(connection, [CREATE_A])
+    assert await connection.fetchval("SELECT to_regclass('b')") is not None
+
+
+async def test_daemons_that_start_together_take_turns(empty_database: str) -> None:
+    connections = await asyncio.gather(*(asyncpg.connect(empty_database) for _ in range(5)))
+    taken = await asyncio.gather(*(migrate(connection) for connection in connections))
+    await asyncio.gather(*(connection.close() for connection in connections))
+    assert sorted(len(steps) for steps in taken) == [0, 0, 0, 0, len(load_migrations())]
