@@ -116,14 +116,10 @@ def disarm() -> None:
 def _parse(item: str) -> tuple[str, _Fault]:
     name, nth, action = (*item.split(":", 2), "", "")[:3]
     if name not in POINTS:
-        raise FaultSpecError(
-            f"LOGSTREAMD_FAULT: unknown point {name!r}, expected one of {', '.join(sorted(POINTS))}"
-        )
+        raise FaultSpecError(f"LOGSTREAMD_FAULT: unknown point {name!r}, expected one of {', '.join(sorted(POINTS))}")
     count = nth.removesuffix("+")
     if not (count.isascii() and count.isdigit() and int(count) >= 1):
-        raise FaultSpecError(
-            f"LOGSTREAMD_FAULT: {item!r}: expected a count from 1 after the point (got {nth!r})"
-        )
+        raise FaultSpecError(f"LOGSTREAMD_FAULT: {item!r}: expected a count from 1 after the point (got {nth!r})")
     return name, _Fault(nth=int(count), repeats=nth.endswith("+"), act=_action(item, action))
 
 
@@ -138,9 +134,7 @@ def _action(item: str, action: str) -> Callable[[], None]:
             return partial(time.sleep, _seconds(argument))
         except ValueError:
             pass
-    raise FaultSpecError(
-        f"LOGSTREAMD_FAULT: {item!r}: expected kill, raise:ERRNO or sleep:SECONDS (got {action!r})"
-    )
+    raise FaultSpecError(f"LOGSTREAMD_FAULT: {item!r}: expected kill, raise:ERRNO or sleep:SECONDS (got {action!r})")
 
 
 def _seconds(text: str) -> float:

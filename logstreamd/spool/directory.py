@@ -142,13 +142,9 @@ class SpoolDirectory:
         if not stat.S_ISDIR(status.st_mode):
             raise SpoolDirectoryError(f"{self.path} is not a directory (a symlink is not followed)")
         if status.st_mode & stat.S_IWOTH:
-            raise SpoolDirectoryError(
-                f"{self.path} is writable by everyone: spooled logs would not be safe there"
-            )
+            raise SpoolDirectoryError(f"{self.path} is writable by everyone: spooled logs would not be safe there")
         if status.st_uid != os.geteuid():
-            raise SpoolDirectoryError(
-                f"{self.path} belongs to uid {status.st_uid}, this is uid {os.geteuid()}"
-            )
+            raise SpoolDirectoryError(f"{self.path} belongs to uid {status.st_uid}, this is uid {os.geteuid()}")
 
     def _take_lock(self) -> int:
         descriptor = self._open_private("lock")

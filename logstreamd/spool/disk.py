@@ -19,6 +19,7 @@ from logstreamd.spool.books import Books, Entry
 from logstreamd.spool.database import SpoolDatabase
 from logstreamd.spool.directory import SpoolDirectory
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError, SpoolStats
+from logstreamd.spool.limits import DiskLimits, disk_cost
 from logstreamd.spool.messages import (
     Acknowledge,
     Append,
@@ -40,20 +41,11 @@ from logstreamd.spool.messages import (
 )
 from logstreamd.spool.owner import Owner
 from logstreamd.spool.room import Room
-from logstreamd.spool.rows import PAGE_BYTES, disk_cost
 from logstreamd.spool.window import Window
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.batch_codec import encoded_bytes
 
-__all__ = ["MIN_MAX_BYTES", "DiskSpool"]
-
-MIN_MAX_BYTES = 8 << 20
-"""Room for the log, the tables and one batch of the default size (2 MiB of frames and their table)."""
-
-_MAX_LOG_BYTES = (
-    64 << 20
-)  # a longer log saves no more writes: what is stored quickly never leaves the log anyway
-_SIDE_FILES_BYTES = 256 << 10  # spool.db-shm (32 KiB per 4,096 pages of log), identity, lock
+__all__ = ["DiskSpool"]
 
 
 class DiskSpool:
@@ -80,23 +72,14 @@ class DiskSpool:
         interval_seconds: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if max_bytes < MIN_MAX_BYTES:
-            raise ValueError(f"max_bytes must be at least {MIN_MAX_BYTES} (got {max_bytes})")
         if sync not in ("batch", "interval"):
             raise ValueError(f"sync must be batch or interval (got {sync!r})")
         self._directory = SpoolDirectory(directory)
-        self._max_bytes = max_bytes
         self._sync = sync
         self._sync_seconds = interval_seconds if sync == "interval" else 0.0
         self._clock = clock
-        log_bytes = min(_MAX_LOG_BYTES, max_bytes // 4)
-        self._max_pages = (max_bytes - log_bytes - _SIDE_FILES_BYTES) // PAGE_BYTES
-        self._database = SpoolDatabase(
-            self._directory.database, max_pages=self._max_pages, wal_bytes=log_bytes
-        )
-        # 1 page in 1,638 maps the others, 1 row in some 200 has a share of an inner page, 8 pages are the
-        # empty tables
-        self._capacity = (self._max_pages * 99 // 100 - 8) * PAGE_BYTES
+        limits = self._limits = DiskLimits.of(max_bytes)
+        self._database = SpoolDatabase(self._directory.database, max_pages=limits.pages, wal_bytes=limits.log_bytes)
         self._window = Window(window_bytes)
         self._room = Room()
         self._books = Books()
@@ -141,7 +124,13 @@ class DiskSpool:
         def emit(event: Event) -> None:
             loop.call_soon_threadsafe(self._on_event, event)
 
-        self._owner = Owner(self._directory, self._database, sync_seconds=self._sync_seconds, emit=emit)
+        self._owner = Owner(
+            self._directory,
+            self._database,
+            group_bytes=self._limits.group_bytes,
+            sync_seconds=self._sync_seconds,
+            emit=emit,
+        )
         # a daemon thread: a daemon that dies without close() must not hang at exit, its batches are on disk
         threading.Thread(target=self._owner.run, name="spool-owner", daemon=True).start()
         await self._opened
@@ -156,7 +145,10 @@ class DiskSpool:
 
     def append(self, batch: Batch) -> asyncio.Future[int] | None:
         """Hand over a sealed batch; None when there is no room."""
-        cost = disk_cost(encoded_bytes(batch))
+        body_bytes = encoded_bytes(batch)
+        cost = disk_cost(body_bytes)
+        if body_bytes > self._limits.batch_bytes:
+            return _refused(f"a batch of {body_bytes} bytes, the spool takes up to {self._limits.batch_bytes}")
         if self._id is None or self._error is not None or not self._fits(batch, cost):
             self._update_room()
             return None
@@ -212,7 +204,7 @@ class DiskSpool:
             batches=books.batches,
             frames=books.frames.total(),
             bytes=books.used_bytes,
-            max_bytes=self._max_bytes,
+            max_bytes=self._limits.max_bytes,
             waiting_batches=len(self._waiting),
             waiting_bytes=self._waiting_bytes,
             window_batches=len(self._window),
@@ -229,10 +221,10 @@ class DiskSpool:
     def _fits(self, batch: Batch, cost: int) -> bool:
         if self._waiting and self._waiting_bytes + batch.nbytes > self._window.max_bytes:
             return False
-        return self._books.used_bytes + self._waiting_cost + cost <= self._capacity
+        return self._books.used_bytes + self._waiting_cost + cost <= self._limits.capacity
 
     def _update_room(self) -> None:
-        used = (self._books.used_bytes + self._waiting_cost) / self._capacity
+        used = (self._books.used_bytes + self._waiting_cost) / self._limits.capacity
         waiting = self._waiting_bytes / self._window.max_bytes
         self._room.update(1.0 if self._error is not None else max(used, waiting))
 
@@ -287,9 +279,7 @@ class DiskSpool:
                 self._window.push(waiting.spooled)
                 self._windowed_seq = seq
             self._durable_seq = seq
-            if (
-                not waiting.durable.done()
-            ):  # the caller may have been cancelled; the batch is kept all the same
+            if not waiting.durable.done():  # the caller may have been cancelled; the batch is kept all the same
                 waiting.durable.set_result(seq)
         self._books.delete(event.deleted)
 
@@ -356,6 +346,12 @@ class _Waiting:
 
 def _entry(batch: Batch) -> Entry:
     return Entry(batch.input, len(batch), disk_cost(encoded_bytes(batch)))
+
+
+def _refused(reason: str) -> asyncio.Future[int]:
+    refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    refused.set_exception(SpoolError(f"not spooled: {reason}"))
+    return refused
 
 
 def _settle(opened: asyncio.Future[None] | None, error: SpoolError | None) -> None:

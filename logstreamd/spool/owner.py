@@ -17,6 +17,7 @@ from logstreamd import faults
 from logstreamd.spool.database import Changes, CorruptDatabaseError, SpoolDatabase, is_corruption, probe
 from logstreamd.spool.directory import Identity, SpoolDirectory
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
+from logstreamd.spool.limits import disk_cost
 from logstreamd.spool.messages import (
     Acknowledge,
     Append,
@@ -36,16 +37,11 @@ from logstreamd.spool.messages import (
     Stop,
     Stopped,
 )
-from logstreamd.spool.rows import Row, disk_cost
+from logstreamd.spool.rows import Row
 from logstreamd.spool.salvage import finish_swap, set_aside
 from logstreamd.wire.batch_codec import CorruptBatch
 
-__all__ = ["GROUP_BYTES", "Owner"]
-
-GROUP_BYTES = 4 << 20
-"""One transaction takes batches up to this: two full ones share an fsync, and memory holds one encoded copy
-of it.
-"""
+__all__ = ["Owner"]
 
 _RESERVED_SEQS = 65_536  # seqs reserved at a time: one write of the identity per 65,536 batches
 _IDLE_SECONDS = 0.5  # quiet for this long: time to empty the log
@@ -61,6 +57,7 @@ class Owner:
     Args:
         directory: claimed at the start, released at the end.
         database: its database, not open yet.
+        group_bytes: one transaction takes batches up to this, at least one.
         sync_seconds: 0 fsyncs every commit of batches; otherwise an fsync follows a commit within this time.
         emit: gets every event, on the owner's thread.
     """
@@ -70,12 +67,14 @@ class Owner:
         directory: SpoolDirectory,
         database: SpoolDatabase,
         *,
+        group_bytes: int,
         sync_seconds: float,
         emit: Callable[[Event], None],
     ) -> None:
         self.inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._directory = directory
         self._database = database
+        self._group_bytes = group_bytes
         self._sync_seconds = sync_seconds
         self._emit = emit
         self._identity = Identity(uuid.uuid4(), 0)
@@ -114,11 +113,10 @@ class Owner:
         self._directory.claim()
         identity = self._directory.identity()
         finish_swap(self._directory)
-        if self._directory.database.exists():
-            try:
-                probe(self._directory.database, identity.format if identity else None)
-            except CorruptDatabaseError as error:
-                self._corrupt = str(error)
+        try:
+            probe(self._directory.database, identity.format if identity else None)
+        except CorruptDatabaseError as error:
+            self._corrupt = str(error)
         self._open()
         self._identity = identity or self._identity
         self._last_seq = max(self._database.last_seq(), self._identity.reserved_seq)
@@ -139,11 +137,7 @@ class Owner:
             salvaged = set_aside(self._directory)
             self._database.open()
             reason, self._corrupt = self._corrupt, None
-            self._emit(
-                Salvaged(
-                    CorruptionReport(reason, salvaged.aside, salvaged.lost, salvaged.lost_frames_by_input)
-                )
-            )
+            self._emit(Salvaged(CorruptionReport(reason, salvaged.aside, salvaged.lost, salvaged.lost_frames_by_input)))
 
     def _reserve(self, seq: int) -> None:
         """See that ``seq`` is durably marked as used before it is."""
@@ -179,7 +173,7 @@ class Owner:
             command = self.inbox.get(timeout=patience)
             while True:
                 nbytes += self._accept(command)
-                if self._stopping or nbytes >= GROUP_BYTES:
+                if self._stopping or nbytes >= self._group_bytes:
                     return
                 command = self.inbox.get_nowait()
         except queue.Empty:

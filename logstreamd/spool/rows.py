@@ -1,4 +1,4 @@
-"""One row of the spool's database: a batch's body under a seal, and what it costs on disk.
+"""One row of the spool's database: a batch's body under a seal.
 
 The body carries its own checksum; the seal ties it to its seq, arrival time, input and frame count, because a
 flipped bit in a seq would make a batch look like another one that is stored already.
@@ -13,15 +13,7 @@ from typing import Any
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.batch_codec import BatchVersionError, CorruptBatch, decode_batch, encode_batch
 
-__all__ = ["PAGE_BYTES", "Row", "disk_cost", "number_seal"]
-
-PAGE_BYTES = 8192
-"""Measured with 1 MiB batches: 0.46 us a record with 4 KiB pages, 0.31 with 8 KiB, 0.28 with 16 KiB; a commit
-of one small batch writes three or four pages, so the smaller of the fast ones.
-"""
-
-_ROW_BYTES = 64
-"""The small columns of a row, its cell header and its share of the pages above it."""
+__all__ = ["Row", "number_seal"]
 
 
 @dataclass(slots=True)
@@ -55,6 +47,8 @@ class Row:
         Raises:
             CorruptBatch: the body or the seal is not what was written.
         """
+        if not isinstance(self.body, bytes):
+            raise CorruptBatch(f"the body is {type(self.body).__name__}, expected bytes")
         try:
             batch = decode_batch(self.body)
         except BatchVersionError as error:
@@ -69,18 +63,6 @@ class Row:
 def number_seal(seq: int, number: int) -> int:
     """Return the seal of a row of ``numbers``."""
     return zlib.crc32(f"{seq}:{number}".encode())
-
-
-def disk_cost(body_bytes: int) -> int:
-    """Bytes of ``max_bytes`` a body of this size is counted with: never less than it takes.
-
-    A large body fills pages of its own after a remainder in the row's page; small ones share a page, of which
-    at worst a quarter stays empty.
-    """
-    size = body_bytes + _ROW_BYTES
-    if size <= PAGE_BYTES // 4:
-        return size * 4 // 3
-    return (size // (PAGE_BYTES - 4) + 2) * PAGE_BYTES
 
 
 def _seal(seq: Any, appended_at: Any, name: Any, frames: Any, body: bytes) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 from logstreamd import faults
 from logstreamd.spool.database import connect, create_private, create_schema, read_row
 from logstreamd.spool.directory import SpoolDirectory, sync_directory
-from logstreamd.spool.rows import PAGE_BYTES, Row, number_seal
+from logstreamd.spool.limits import PAGE_BYTES
+from logstreamd.spool.rows import Row, number_seal
 from logstreamd.spool.statements import QUERIES
 from logstreamd.wire.batch_codec import CorruptBatch
 
@@ -28,7 +29,7 @@ __all__ = ["Salvaged", "finish_swap", "set_aside"]
 _MAX_LOOKUPS = 1_000_000
 """Seqs between two unreadable places that are asked for one by one: about 5 s."""
 
-_SIDE_FILES = ("-wal", "-shm")
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ def set_aside(directory: SpoolDirectory) -> Salvaged:
         OSError: the disk fails; nothing has changed then.
     """
     salvaged = Salvaged(directory.aside_path())
+    create_private(directory.database)
     fresh = _beside(directory.database, "fresh")
     try:
         _copy_rows(directory.database, fresh, salvaged)
@@ -135,7 +137,7 @@ def _intact_rows(database: Path, salvaged: Salvaged) -> Iterator[Row]:
             try:
                 row = read_row(source, columns)
                 row.batch()
-            except (sqlite3.Error, CorruptBatch, TypeError):  # TypeError: the body is not a blob any more
+            except (sqlite3.Error, CorruptBatch):
                 salvaged.lose(columns[2], columns[3])
             else:
                 yield row
@@ -208,7 +210,7 @@ def _patched_copy(database: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", *_SIDE_FILES, "-journal"):
+    for suffix in ("", *_SIDE_FILES):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 

@@ -69,9 +69,7 @@ def encode_batch(batch: Batch) -> bytes:
     name = _to_bytes(batch.input)
     peers = [_to_bytes(peer) for peer in batch.peers]
     peer_text = b"".join(peers)
-    header = _HEADER.pack(
-        _MAGIC, _VERSION, len(name), len(batch.ends), len(peers), len(peer_text), len(batch.data)
-    )
+    header = _HEADER.pack(_MAGIC, _VERSION, len(name), len(batch.ends), len(peers), len(peer_text), len(batch.data))
     parts = [
         header,
         name,
@@ -124,9 +122,7 @@ def decode_batch(body: bytes | memoryview) -> Batch:
     return _read(content, *sizes)
 
 
-def _read(
-    content: memoryview, name_bytes: int, rows: int, peers: int, peer_bytes: int, data_bytes: int
-) -> Batch:
+def _read(content: memoryview, name_bytes: int, rows: int, peers: int, peer_bytes: int, data_bytes: int) -> Batch:
     expected = _HEADER.size + name_bytes + 2 * peers + peer_bytes + _FRAME_TABLE_BYTES * rows + data_bytes
     if len(content) != expected:
         raise CorruptBatch(f"{len(content)} bytes, its header speaks of {expected}")

@@ -1,3 +1,5 @@
+-- The casts are for rows that a flipped bit has given another type.
+
 -- insert --
 INSERT INTO batches (seq, appended_at, input, frames, seal, body)
 VALUES (:seq, :appended_at, :input, :frames, :seal, :body);
@@ -12,22 +14,28 @@ INSERT OR REPLACE INTO numbers (seq, number, seal) VALUES (?, ?, ?);
 DELETE FROM numbers WHERE seq = ?;
 
 -- summary --
-SELECT input, count(*), sum(frames) FROM batches GROUP BY input;
+SELECT cast(input AS TEXT), count(*), cast(total(frames) AS INTEGER) FROM batches GROUP BY input;
 
 -- lengths --
-SELECT length(body) FROM batches;
+SELECT ifnull(length(body), 0) FROM batches;
 
 -- last --
-SELECT coalesce(max(seq), 0) FROM batches;
+SELECT ifnull(max(seq), 0) FROM batches;
 
 -- after --
-SELECT seq, appended_at, input, frames, seal, length(body) FROM batches WHERE seq > ? ORDER BY seq;
+SELECT seq, cast(appended_at AS INTEGER), cast(input AS TEXT), cast(frames AS INTEGER), cast(seal AS INTEGER),
+       ifnull(length(body), 0)
+FROM batches WHERE seq > ? ORDER BY seq;
 
 -- before --
-SELECT seq, appended_at, input, frames, seal, length(body) FROM batches WHERE seq < ? ORDER BY seq DESC;
+SELECT seq, cast(appended_at AS INTEGER), cast(input AS TEXT), cast(frames AS INTEGER), cast(seal AS INTEGER),
+       ifnull(length(body), 0)
+FROM batches WHERE seq < ? ORDER BY seq DESC;
 
 -- row --
-SELECT seq, appended_at, input, frames, seal, length(body) FROM batches WHERE seq = ?;
+SELECT seq, cast(appended_at AS INTEGER), cast(input AS TEXT), cast(frames AS INTEGER), cast(seal AS INTEGER),
+       ifnull(length(body), 0)
+FROM batches WHERE seq = ?;
 
 -- body --
 SELECT body FROM batches WHERE seq = ?;
