@@ -14,7 +14,7 @@ import errno
 import os
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -354,12 +354,11 @@ def create_schema(connection: sqlite3.Connection) -> None:
     )
 
 
-def read_row(connection: sqlite3.Connection, columns: list[Any]) -> Row:
+def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
     """Read the body and the number of a row whose small columns are known."""
     seq, appended_at, name, frames, seal = columns
-    found = connection.execute(QUERIES["body"], (seq,)).fetchone()
+    (body,) = connection.execute(QUERIES["body"], (seq,)).fetchone()
     number = connection.execute(QUERIES["number"], (seq,)).fetchone()
-    (body,) = found
     return Row(seq, appended_at, name, frames, seal, body, _sealed_number(seq, number))
 
 

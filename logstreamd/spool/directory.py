@@ -87,6 +87,20 @@ class SpoolDirectory:
             os.close(self._lock)
             self._lock = None
 
+    def owner_pid(self) -> int | None:
+        """Return the process that owns the directory, None when it is free; takes no lock to find out."""
+        lock = self.path / "lock"
+        try:
+            inode = lock.stat().st_ino
+            owner = lock.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        locked = any(
+            fields[1] == "FLOCK" and fields[5].endswith(f":{inode}")
+            for fields in map(str.split, Path("/proc/locks").read_text(encoding="ascii").splitlines())
+        )
+        return int(owner) if locked and owner.isdigit() else None
+
     def identity(self) -> Identity | None:
         """Read the identity; None when there is none or it is not readable as one.
 

@@ -1,21 +1,21 @@
 """Look into a spool directory from outside: what is in it, batch by batch, frame by frame.
 
 Nothing is changed and no lock is taken; it works beside a running daemon too. Every batch is read in a transaction of
-its own, so that a long export never keeps the daemon from emptying its log.
+its own, so that a long export never keeps the daemon from emptying its log. For a process of its own only: closing a
+database file lets go of every lock its process has on it.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logstreamd.spool.database import connect, probe, read_row
+from logstreamd.spool.database import CorruptDatabaseError, connect, probe, read_row
 from logstreamd.spool.directory import SpoolDirectory
 from logstreamd.spool.interface import SpoolError
 from logstreamd.spool.rows import Row
@@ -134,15 +134,41 @@ def export_frames(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """Read the rows one by one; those that are stored meanwhile are not missed by anyone."""
+    """Read the rows one by one; those that a running daemon stores meanwhile are passed over."""
     seq = 0
     with closing(_open(SpoolDirectory(path))) as connection, _readable(path):
-        while (found := connection.execute(QUERIES["after"], (seq,)).fetchone()) is not None:
-            *columns, _ = found
-            seq = found[0]
-            row = read_row(connection, columns)
-            if row.body is not None:
-                yield row
+        while (row := _row_after(connection, seq)) is not None:
+            yield row
+            seq = row.seq
+
+
+def _row_after(connection: sqlite3.Connection, seq: int) -> Row | None:
+    connection.execute("BEGIN")  # one view of the row and its body
+    try:
+        found = connection.execute(QUERIES["after"], (seq,)).fetchone()
+        return None if found is None else read_row(connection, found[:-1])
+    finally:
+        connection.execute("COMMIT")
+
+
+def _problem(row: Row) -> str | None:
+    try:
+        row.batch()
+    except CorruptBatch as error:
+        return str(error)
+    return None
+
+
+def _text_or_base64(frame: bytes) -> dict[str, str]:
+    try:
+        return {"frame": frame.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"frame_base64": base64.b64encode(frame).decode("ascii")}
+
+
+def _set_aside(path: Path) -> Iterator[str]:
+    for found in (*path.glob("spool.db.corrupt-*"), *path.glob("corrupt/*")):
+        yield str(found.relative_to(path))
 
 
 def _open(directory: SpoolDirectory) -> sqlite3.Connection:
@@ -152,3 +178,12 @@ def _open(directory: SpoolDirectory) -> sqlite3.Connection:
     with _readable(directory.path):
         probe(directory.database, identity.format if identity else None)
         return connect(directory.database, mode="ro")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say it as a SpoolError when the directory cannot be read."""
+    try:
+        yield
+    except (sqlite3.Error, OSError, CorruptDatabaseError) as error:
+        raise SpoolError(f"the spool {path} cannot be read: {error}") from error
