@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from logstreamd.config.problems import KeyPath
-from logstreamd.config.units import duration_text, size_text
+from logstreamd.config.units import MIB, duration_text, size_text
 
 if TYPE_CHECKING:
     from logstreamd.config.model import (
@@ -35,6 +35,7 @@ __all__ = [
     "check_http_body",
     "check_inputs",
     "check_retention_covers_past",
+    "check_spool_holds_batches",
     "check_spool_window",
     "check_window_feeds_writer",
     "input_names",
@@ -42,6 +43,11 @@ __all__ = [
 
 HTTP_INPUT = "http"
 """The input name under which logs sent to the HTTP listener are counted; no other input may have it."""
+
+_SPOOL_FULL_BATCHES = 6
+"""A third of the spool's disk space is its log, and half of the log must hold a full batch."""
+
+_TABLE_BYTES_PER_ROW = 16  # a batch's table beside the frames: 15, rounded up for what is once per batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,21 @@ def check_window_feeds_writer(spool: SpoolConfig, writer: WriterConfig) -> None:
                 (("spool", "window_bytes"), ("writer", "batch_max_bytes"), ("writer", "connections")),
                 f"spool.window_bytes ({size_text(spool.window_bytes)}) must be at least {size_text(needed)}: "
                 f"(writer.connections + 1) x writer.batch_max_bytes",
+            )
+        )
+
+
+def check_spool_holds_batches(spool: SpoolConfig, writer: WriterConfig, inputs: Inputs) -> None:
+    """The disk has room for a full batch: its bytes, the frame that crossed the line, and its table."""
+    frame = max((one.max_frame_bytes for one in inputs), default=0)
+    full_batch = writer.batch_max_bytes + frame + _TABLE_BYTES_PER_ROW * writer.batch_max_rows
+    needed = -(-_SPOOL_FULL_BATCHES * full_batch // MIB) * MIB
+    if spool.max_bytes < needed:
+        raise ContradictionError(
+            Contradiction(
+                (("spool", "max_bytes"), ("writer", "batch_max_bytes"), ("writer", "batch_max_rows")),
+                f"spool.max_bytes ({size_text(spool.max_bytes)}) must be at least {size_text(needed)}: "
+                f"{_SPOOL_FULL_BATCHES} full batches of writer.batch_max_bytes and writer.batch_max_rows",
             )
         )
 

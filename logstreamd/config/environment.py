@@ -27,8 +27,9 @@ RESERVED = frozenset({"LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT"})
 """Variables of the daemon that are no settings: the configuration file's path, the tests' fault points."""
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
-_KUBERNETES_SERVICE = re.compile(r"[A-Z0-9_]+_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)")
-_KUBERNETES_PORT = re.compile(r"[A-Z0-9_]+_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+_KUBERNETES_NAME = re.compile(
+    r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
+)
 _KUBERNETES_PORT_VALUE = re.compile(r"(tcp|udp|sctp)://\S+")
 _INDEX = re.compile(r"[0-9]{1,4}")
 
@@ -83,15 +84,16 @@ def _generic(path: KeyPath) -> KeyPath:
 
 
 def _hint(name: str) -> str:
-    index = re.search(r"__([0-9]+)(?=__|$)", name)
-    known = [
-        variable_name(tuple(index[1] if index and key == 0 else key for key in path)) for path in settings()
-    ]
-    meant = did_you_mean(name, [*known, *RESERVED])
-    return f" (did you mean {meant}?)" if meant else ""
+    # Without the prefix, which would make every name look near.
+    wanted = name[len(PREFIX) :]
+    index = re.search(r"__([0-9]+)(?=__|$)", wanted)
+    paths = [tuple(index[1] if index and key == 0 else key for key in path) for path in settings()]
+    known = [name.removeprefix(PREFIX) for name in (*map(variable_name, paths), *RESERVED)]
+    meant = did_you_mean(wanted, known)
+    return f" (did you mean {PREFIX}{meant}?)" if meant else ""
 
 
 def _is_kubernetes(name: str, value: str) -> bool:
-    if _KUBERNETES_SERVICE.fullmatch(name):
-        return True
-    return bool(_KUBERNETES_PORT.fullmatch(name) and _KUBERNETES_PORT_VALUE.fullmatch(value))
+    if name.endswith("_PORT") and _KUBERNETES_PORT_VALUE.fullmatch(value):
+        return True  # by its name alone it could be a setting that somebody hopes for
+    return _KUBERNETES_NAME.fullmatch(name) is not None

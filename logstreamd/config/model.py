@@ -103,8 +103,7 @@ class TimestampsConfig(Section):
     """How an event's own time is read, and how far from its arrival it is believed."""
 
     default_zone: ZoneName = "UTC"
-    # Upper bound: every day of it may become a partition, and a year of those is what PostgreSQL plans over
-    # with ease.
+    # Upper bound: every day of it may become a partition, and a year of those is what PostgreSQL plans over with ease.
     max_past: Annotated[float, Duration(0, 366 * _DAY_SECONDS, bare=False)] = 7 * _DAY_SECONDS
     # Upper bound: partitions are made two days ahead; a day leaves the other one for a late maintenance task.
     max_future: Annotated[float, Duration(0, _DAY_SECONDS, bare=False)] = 600.0
@@ -127,8 +126,7 @@ class UdpInput(_InputSection):
     """Datagrams, one message each (RFC 5426)."""
 
     type: Literal["udp"] = "udp"
-    # Lower bound: one datagram of the largest size. Upper bound: the kernel doubles the value in a 32-bit
-    # integer.
+    # Lower bound: one datagram of the largest size. Upper bound: the kernel doubles the value in a 32-bit integer.
     receive_buffer_bytes: Annotated[int, Size(64 * KIB, 512 * MIB)] = 16 * MIB
 
 
@@ -138,11 +136,9 @@ class TcpInput(_InputSection):
     type: Literal["tcp"] = "tcp"
     # Upper bound: the shipped unit's LimitNOFILE=65536, less what the rest of the daemon opens.
     max_connections: Annotated[int, WholeNumber(1, 65_000)] = 1000
-    # Lower bound: below a second a sender that pauses between two lines would be cut off. Upper bound: a
-    # week; use 0.
+    # Lower bound: below a second a sender that pauses between two lines would be cut off. Upper bound: a week; use 0.
     idle_timeout_seconds: Annotated[float, Duration(1, 7 * _DAY_SECONDS, zero_means="never")] = 600.0
-    # From a frame's first byte to its last. Upper bound: an hour of holding half a frame is an attack, not a
-    # slow line.
+    # From a frame's first byte to its last. Upper bound: an hour of holding half a frame is an attack, not a slow line.
     frame_deadline_seconds: Annotated[float, Duration(1, 3600)] = 30.0
 
 
@@ -156,15 +152,13 @@ class HttpConfig(Section):
     # Upper bounds of the two: a body is held in memory while it is read, compressed and not.
     max_body_bytes: Annotated[int, Size(KIB, 256 * MIB)] = 16 * MIB
     max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
-    # Upper bound: the answer lists rejected lines, so a body of nothing else must stay an answer of
-    # reasonable size.
+    # Upper bound: the answer lists rejected lines, so a body of nothing else must stay an answer of reasonable size.
     max_lines: Annotated[int, WholeNumber(1, 1_000_000)] = 100_000
     # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
     max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
     # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
     query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
-    # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the
-    # cursor.
+    # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
     max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000
 
     @model_validator(mode="after")
@@ -180,11 +174,10 @@ class WriterConfig(Section):
     connections: Annotated[int, WholeNumber(1, 16)] = 2
     # Upper bound: a row's id is batch number x 65536 + its position in the batch.
     batch_max_rows: Annotated[int, WholeNumber(1, 65_535)] = 16_384
-    # Lower bound: the smallest max_frame_bytes. Upper bound: a batch is encoded in one piece, once per
-    # connection.
-    batch_max_bytes: Annotated[int, Size(KIB, 64 * MIB)] = 2 * MIB
-    # Lower bound: the timer's own resolution. Upper bound: a minute is the longest a line should stay
-    # invisible.
+    # Lower bound: the smallest max_frame_bytes. Upper bound: one batch is one transaction of the spool, whose log of at
+    # most 64 MiB must hold two.
+    batch_max_bytes: Annotated[int, Size(KIB, 16 * MIB)] = 2 * MIB
+    # Lower bound: the timer's own resolution. Upper bound: a minute is the longest a line should stay invisible.
     batch_max_age_seconds: Annotated[float, Duration(0.001, 60)] = 0.1
     # How long a stop may go on storing before the rest is left to the spool. Below systemd's 90 s and
     # Kubernetes' 30 s by default, so that the end is ours and not SIGKILL's.
@@ -194,11 +187,11 @@ class WriterConfig(Section):
 class SpoolConfig(Section):
     """Batches on disk until they are stored."""
 
-    # Lower bound: room for a few small batches. Upper bound: SQLite's 2^32 pages of 4 KiB are 16 TiB.
-    max_bytes: Annotated[int, Size(MIB, 8 * TIB)] = 4 * GIB
+    # Lower bound: six full batches of the default size, see `consistency`. Upper bound: within SQLite's 2^32 pages of
+    # 8 KiB, and more than any disk a spool should have.
+    max_bytes: Annotated[int, Size(16 * MIB, 8 * TIB)] = 4 * GIB
     sync: Literal["batch", "interval", "memory"] = "batch"
-    # Lower bound: what a disk needs for a sync. Upper bound: a sender waits for it where it is promised an
-    # answer.
+    # Lower bound: what a disk needs for a sync. Upper bound: a sender waits for it where it is promised an answer.
     interval_seconds: Annotated[float, Duration(0.01, 10)] = 0.2
     # Upper bound: it is memory.
     window_bytes: Annotated[int, Size(KIB, 16 * GIB)] = 64 * MIB
@@ -221,9 +214,7 @@ class AlertsConfig(Section):
     """Alert rules and who is told. Not available in this version: both have to be empty."""
 
     rules: Annotated[tuple[object, ...], BeforeValidator(_not_available_unless_empty)] = ()
-    notifiers: Annotated[dict[str, object], BeforeValidator(_not_available_unless_empty)] = Field(
-        default_factory=dict
-    )
+    notifiers: Annotated[dict[str, object], BeforeValidator(_not_available_unless_empty)] = Field(default_factory=dict)
 
 
 class LogConfig(Section):
@@ -291,6 +282,7 @@ class Config(Section):
     def _check_spool(cls, spool: SpoolConfig, info: ValidationInfo) -> SpoolConfig:
         if "writer" in info.data:
             consistency.check_window_feeds_writer(spool, info.data["writer"])
+            consistency.check_spool_holds_batches(spool, info.data["writer"], info.data.get("inputs", ()))
         return spool
 
     @field_validator("retention")

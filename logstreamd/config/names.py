@@ -17,9 +17,7 @@ _INPUT_NAME = re.compile(r"[a-z0-9_-]{1,32}")  # a metric label: closed, short, 
 def read_zone(value: object) -> str:
     """Return the name of a time zone of the IANA database; raise ValueError when it is none."""
     if not isinstance(value, str):
-        raise ValueError(
-            f"must be the name of a time zone, such as UTC or Europe/Berlin (got {shown(value)})"
-        )
+        raise ValueError(f"must be the name of a time zone, such as UTC or Europe/Berlin (got {shown(value)})")
     try:
         ZoneInfo(value)
     # Unknown; outside the zone database ("../x"); a directory of it ("Europe").
@@ -37,9 +35,7 @@ def read_state_dir(value: object) -> Path:
     # os.path leaves "~" alone where there is no home (a container's nameless user); Path.expanduser raises.
     path = Path(os.path.expanduser(value))  # noqa: PTH111
     if not path.is_absolute():
-        raise ValueError(
-            f"must be an absolute path, or start with ~ where there is a home (got {shown(str(value))})"
-        )
+        raise ValueError(f"must be an absolute path, or start with ~ where there is a home (got {shown(str(value))})")
     return path
 
 

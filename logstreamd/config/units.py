@@ -100,7 +100,8 @@ def duration_text(seconds: float) -> str:
         amount = seconds / _SECONDS_PER_UNIT[unit]
         if seconds and amount == int(amount):
             return f"{int(amount)}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds else "0s"
+    milliseconds = f"{seconds * 1000:.6f}".rstrip("0").rstrip(".")
+    return f"{milliseconds}ms" if seconds else "0s"
 
 
 def size_text(size_bytes: int) -> str:

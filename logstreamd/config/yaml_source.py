@@ -71,9 +71,7 @@ class _Loader(yaml.SafeLoader):
             self.refused[id(node)] = f"the alias *{event.anchor} is refused: write the value out"
             return node
         if self._depth == MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"nested deeper than {MAX_DEPTH}", problem_mark=event.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=event.start_mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -97,9 +95,7 @@ def read_file(path: Path) -> Document:
     except OSError as error:
         return _unreadable(Place(name), f"cannot be read: {error.strerror}")
     if len(data) > MAX_FILE_BYTES:
-        return _unreadable(
-            Place(name), f"is larger than {MAX_FILE_BYTES // 1024} KiB: this is no configuration"
-        )
+        return _unreadable(Place(name), f"is larger than {MAX_FILE_BYTES // 1024} KiB: this is no configuration")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -126,9 +122,7 @@ def read_text(text: str, place_at: PlaceAt, path: KeyPath = ()) -> Document:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         place = place_at(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return _unreadable(
-            place, f"not valid YAML: the control character #x{ord(text[error.position]):04x}", path
-        )
+        return _unreadable(place, f"not valid YAML: the control character #x{ord(text[error.position]):04x}", path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = place_at(mark.line + 1, mark.column + 1) if mark else place_at(1, 1)
