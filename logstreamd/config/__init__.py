@@ -1,4 +1,4 @@
-"""Configuration: YAML and environment → one frozen `Config`; every problem at once, with file:line:column.
+"""Configuration: YAML and environment → one frozen ``Config``; every problem at once, with file:line:column.
 
 =============== ==========================================================================
 ``model``       the settings, their defaults and bounds; ``consistency``: between settings

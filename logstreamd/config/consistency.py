@@ -1,6 +1,6 @@
 """What settings must hold together: each within its bounds, two of them can still contradict each other.
 
-The checks raise `ContradictionError`, a ValueError that names the settings by their full paths, so that the
+The checks raise ``ContradictionError``, a ValueError that names the settings by their full paths, so that the
 problem can be shown at the one of them that was written down.
 """
 

@@ -61,10 +61,11 @@ class Document:
     def overlay(self, path: KeyPath, other: Document) -> None:
         """Lay ``other``, a document about the value at ``path``, over this one.
 
-        Mappings are merged key by key; everything else replaces what was there. Where this document has a
+        Mappings are merged key by key; everything else replaces what was there; an empty file says nothing. Where this document has a
         value of the wrong kind on the way (``http: 5``), that value stays, for the model to refuse.
         """
-        self._lay(path, other.values, other)
+        if path or other.values is not None:
+            self._lay(path, other.values, other)
         self.problems += other.problems
         self.unreadable |= other.unreadable
 

@@ -1,6 +1,6 @@
-"""The way from file and environment to a checked `Config`, or to every reason why there is none.
+"""The way from file and environment to a checked ``Config``, or to every reason why there is none.
 
-1. the file becomes a `Document` (values and places), the environment is laid over it
+1. the file becomes a ``Document`` (values and places), the environment is laid over it
 2. the model checks the values, all of them
 3. what it refuses is turned into problems at the places the values came from
 """

@@ -2,7 +2,7 @@
 
 The models are frozen, refuse unknown keys, and hold what a part needs without further reading: seconds as
 float, sizes in bytes, the state directory expanded, every input with its name and its zone. How the values
-get here from YAML and the environment is `load`'s business; ``Config()`` alone is the built-in default.
+get here from YAML and the environment is ``load``'s business; ``Config()`` alone is the built-in default.
 
 Bounds protect the process and its neighbours from a slip of the pen; each says why it lies where it lies.
 """
@@ -187,7 +187,7 @@ class WriterConfig(Section):
 class SpoolConfig(Section):
     """Batches on disk until they are stored."""
 
-    # Lower bound: six full batches of the default size, see `consistency`. Upper bound: within SQLite's 2^32 pages of
+    # Lower bound: six full batches of the default size, see ``consistency``. Upper bound: within SQLite's 2^32 pages of
     # 8 KiB, and more than any disk a spool should have.
     max_bytes: Annotated[int, Size(16 * MIB, 8 * TIB)] = 4 * GIB
     sync: Literal["batch", "interval", "memory"] = "batch"

@@ -1,4 +1,4 @@
-"""YAML text → a `Document`: values with their line and column, and every mistake in the writing.
+"""YAML text → a ``Document``: values with their line and column, and every mistake in the writing.
 
 Only what a configuration needs of YAML is read: mappings, lists and plain values by the core schema of YAML
 1.2 (``yes`` and ``12:30`` are texts, ``010`` is ten). Refused with their position: duplicate keys, aliases (a
@@ -87,7 +87,7 @@ def read_plain_value(text: str) -> object:
 
 
 def read_file(path: Path) -> Document:
-    """Read a file of at most `MAX_FILE_BYTES`; whatever is wrong with it is in the document's problems."""
+    """Read a file of at most ``MAX_FILE_BYTES``; whatever is wrong with it is in the document's problems."""
     name = str(path)
     try:
         with path.open("rb") as file:

@@ -52,8 +52,11 @@ def test_one_element_of_a_list_is_changed(file: Path) -> None:
     assert [(one.type, str(one.listen)) for one in config.inputs] == [("udp", "127.0.0.1:1514"), ("tcp", "[::1]:1514")]
 
 
-def test_an_element_of_the_default_inputs_is_changed() -> None:
-    config = load_config(None, {"LOGSTREAMD_INPUTS__0__LISTEN": "*:514"})
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "log: {level: debug}\n"])
+def test_an_element_of_the_default_inputs_is_changed(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "no_inputs.yaml"
+    path.write_text(text)
+    config = load_config(path, {"LOGSTREAMD_INPUTS__0__LISTEN": "*:514"})
     assert [(one.type, str(one.listen)) for one in config.inputs] == [("udp", "*:514"), ("tcp", "127.0.0.1:5514")]
 
 
@@ -170,5 +173,7 @@ def test_the_state_directory_of_systemd_is_the_default(tmp_path: Path) -> None:
     environ = {"STATE_DIRECTORY": "/var/lib/logstreamd:/var/lib/other"}
     assert load_config(None, environ).state_dir == Path("/var/lib/logstreamd")
     path = tmp_path / "own.yaml"
+    path.write_text("")
+    assert load_config(path, environ).state_dir == Path("/var/lib/logstreamd")
     path.write_text("state_dir: /srv/logs\n")
     assert load_config(path, environ).state_dir == Path("/srv/logs")

@@ -49,6 +49,16 @@ def test_the_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None
     assert Config().state_dir == Path("/home/ana/.local/state/logstreamd")
 
 
+def test_a_default_that_does_not_work_here_is_a_problem_of_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "nowhere")
+    with pytest.raises(ConfigError) as refusal:
+        load_config(None, {})
+    assert [str(problem) for problem in refusal.value.problems] == [
+        "defaults: state_dir: must be an absolute path, or start with ~ where there is a home "
+        "(got '~/.local/state/logstreamd')"
+    ]
+
+
 def test_the_model_holds_seconds_bytes_and_addresses() -> None:
     config = Config()
     assert config.timestamps.max_past == 604_800.0

@@ -1,0 +1,120 @@
+"""The command line: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from logstreamd import __version__, cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have a configuration of their own."""
+    for name in [name for name in os.environ if name.startswith("LOGSTREAMD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("HOME", "/home/ana")
+    monkeypatch.setattr(cli, "DEFAULT_CONFIG_FILE", tmp_path / "etc" / "logstreamd.yaml")
+
+
+def run(*arguments: str | Path, environ: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.cli, [str(argument) for argument in arguments], env=environ)
+
+
+def test_version_prints_the_version() -> None:
+    result = run("version")
+    assert (result.exit_code, result.output) == (0, f"logstreamd {__version__}\n")
+
+
+def test_a_good_configuration_is_said_in_one_line() -> None:
+    file = ROOT / "config" / "minimal.yaml"
+    result = run("check-config", "--config", file)
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"ok: {file}: udp *:5514, tcp *:5514, http 127.0.0.1:8514"
+        " -> postgresql://logstreamd@localhost/logs, state in /home/ana/.local/state/logstreamd\n"
+    )
+
+
+def test_without_a_file_the_defaults_are_checked() -> None:
+    result = run("check-config")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("ok: built-in defaults: udp 127.0.0.1:5514")
+    assert "-> embedded PostgreSQL" in result.stdout
+
+
+def test_the_file_in_etc_is_read_when_no_other_is_named(tmp_path: Path) -> None:
+    cli.DEFAULT_CONFIG_FILE.parent.mkdir()
+    cli.DEFAULT_CONFIG_FILE.write_text('http: {listen: "*:80"}\n')
+    assert run("check-config").stdout.startswith(f"ok: {cli.DEFAULT_CONFIG_FILE}: ")
+    other = tmp_path / "other.yaml"
+    other.write_text("")
+    assert run("check-config", "--config", other).stdout.startswith(f"ok: {other}: ")
+
+
+def test_the_variable_names_the_file_and_the_option_wins(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("")
+    two.write_text("")
+    environ = {"LOGSTREAMD_CONFIG": str(one)}
+    assert run("check-config", environ=environ).stdout.startswith(f"ok: {one}: ")
+    assert run("check-config", "--config", two, environ=environ).stdout.startswith(f"ok: {two}: ")
+
+
+def test_every_problem_is_a_line_on_standard_error_and_the_exit_code_is_2(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("writer: {connections: 0}\nlgo: {}\n")
+    result = run("check-config", "--config", file, environ={"LOGSTREAMD_LOG__LEVEL": "loud"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"{file}:1:23: writer.connections: must be 1..16 (got 0)",
+        f"{file}:2:1: lgo: unknown key (did you mean 'log'?)",
+        "environment: LOGSTREAMD_LOG__LEVEL: must be one of debug, info, warning, error, critical (got 'loud')",
+    ]
+
+
+def test_a_missing_file_is_bad_usage(tmp_path: Path) -> None:
+    result = run("check-config", "--config", tmp_path / "none.yaml")
+    assert result.exit_code == 2
+    assert result.stderr == f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory\n"
+
+
+def test_a_password_is_not_printed(tmp_path: Path) -> None:
+    result = run("check-config", environ={"LOGSTREAMD_DATABASE__DSN": "postgresql://app:hunter2@db/logs"})
+    assert result.exit_code == 0
+    assert "postgresql://app:***@db/logs" in result.output
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["version", "--nonsense"], ["check-config", "extra"]])
+def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+
+
+def test_the_package_runs_as_a_program() -> None:
+    done = python("-m", "logstreamd", "check-config", "--config", "config/logstreamd.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok: config/logstreamd.yaml: udp 127.0.0.1:5514, tcp 127.0.0.1:5514, ")
+    refused = python("-m", "logstreamd", "check-config", "--config", "tests/unit/config/bad/key_twice.yaml")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("tests/unit/config/bad/key_twice.yaml:4:3: writer.connections: duplicate key")
+
+
+def test_heavy_modules_wait_for_the_command_that_needs_them() -> None:
+    heavy = ("pydantic", "asyncpg", "aiohttp", "pandas", "uvloop", "structlog")
+    done = python("-c", f"import sys, logstreamd.cli; print([name for name in {heavy} if name in sys.modules])")
+    assert (done.stdout, done.stderr) == ("[]\n", "")
