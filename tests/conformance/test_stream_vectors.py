@@ -1,0 +1,64 @@
+"""Every stream vector gives its frames, however the stream is cut into reads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from vectors import Vector, deviations, expected_frames, load
+
+from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
+from logstreamd.wire.framing import Framer
+
+VECTORS = load("frames")
+LISTED = deviations()
+
+
+def _sizes(vector: Vector) -> Iterator[list[int]]:
+    length = max(len(vector.raw), 1)
+    yield from ([1] * length, [2] * length, [7] * length, [length])
+    if "chunks" in vector.entry:
+        yield vector.entry["chunks"]
+    seeded = random.Random(vector.id)
+    for _ in range(5):
+        yield [seeded.randint(1, 20) for _ in range(length)]
+
+
+def _frames(vector: Vector, sizes: list[int]) -> tuple[list[bytes], list[int]]:
+    limit = vector.entry.get("limits", {}).get("max_message", 65_536)
+    framer, batch, start = Framer(max_frame_bytes=limit), Batch("test"), 0
+    for size in sizes:
+        piece = vector.raw[start : start + size]
+        assert framer.split(piece, batch, 0, 0) == len(piece)
+        start += size
+    framer.finish(batch, 0, 0)
+    return [frame.rstrip(b"\r\n") for frame in batch.frames()], list(batch.flags)
+
+
+def _holds(vector: Vector) -> bool:
+    frames, flags = _frames(vector, [len(vector.raw)])
+    if vector.entry.get("expect_frame_error"):  # strict framers give up; here every byte is in some frame
+        joined = b"".join(frames)
+        partial = vector.entry.get("partial_frame", "").encode()
+        return joined.rstrip().endswith(vector.raw.rstrip()[-4:]) and (not partial or (frames, flags) == ([partial], [PARTIAL]))
+    if vector.entry.get("limits"):
+        assert TRUNCATED in flags
+    return frames == [frame.rstrip(b"\r\n") for frame in expected_frames(vector)]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+def test_a_stream_gives_its_expected_frames_unless_it_is_listed_as_a_deviation(vector: Vector) -> None:
+    assert _holds(vector) is (vector.id not in LISTED)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+def test_a_stream_gives_the_same_frames_however_it_is_cut(vector: Vector) -> None:
+    whole = _frames(vector, [max(len(vector.raw), 1)])
+    for sizes in _sizes(vector):
+        assert _frames(vector, sizes) == whole
+
+
+def test_every_listed_deviation_is_a_vector() -> None:
+    known = {vector.id for vector in (*load("message"), *VECTORS)}
+    assert set(LISTED) <= known
