@@ -61,8 +61,8 @@ class Document:
     def overlay(self, path: KeyPath, other: Document) -> None:
         """Lay ``other``, a document about the value at ``path``, over this one.
 
-        Mappings are merged key by key; everything else replaces what was there; an empty file says nothing. Where this document has a
-        value of the wrong kind on the way (``http: 5``), that value stays, for the model to refuse.
+        Mappings are merged key by key, everything else replaces what was there, and an empty file says nothing. Where
+        this document has a value of the wrong kind on the way (``http: 5``), it stays, for the model to refuse.
         """
         if path or other.values is not None:
             self._lay(path, other.values, other)
