@@ -26,12 +26,14 @@ import structlog
 
 from logstreamd import __version__
 from logstreamd.api.application import HttpServer, build_application
+from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
-from logstreamd.config import Config, redacted
+from logstreamd.config import HTTP_INPUT, Config, redacted
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
 from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.http import HttpInput
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.maintenance import DatabaseKeeper
@@ -213,9 +215,8 @@ class _Daemon:
             self._inputs.append(one)
             stack.push_async_callback(self._stop_input, one)
             _log.info("listening", input=one.name, type=config.type, addresses=one.endpoints)
-        for name in self._spool.recovered_by_input:
-            if name not in {one.name for one in self._inputs}:
-                self._watch_ledger(name, lambda: 0)
+        for name in self._spool.recovered_by_input.keys() - {HTTP_INPUT, *(one.name for one in self._inputs)}:
+            self._watch_ledger(name, lambda: 0)  # of an input that is no longer configured
         self._spool.on_room(self._on_room)
         self._supervisor.start("kernel drops", self._count_kernel_drops())
 
@@ -259,6 +260,17 @@ class _Daemon:
             self._connection_settings(dsn, http.query_timeout_seconds), max_size=http.max_concurrent_queries
         )
         stack.push_async_callback(pool.close)
+        writer = self._config.writer
+        http_input = HttpInput(
+            HTTP_INPUT,
+            self._spool.append,
+            self._metrics,
+            max_rows=writer.batch_max_rows,
+            max_bytes=writer.batch_max_bytes,
+            max_body_bytes=http.max_decompressed_bytes,
+            max_lines=http.max_lines,
+        )
+        self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
         report = Report(
             self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running
         )
@@ -266,6 +278,7 @@ class _Daemon:
             logs=LogsResource(
                 LogReader(pool, max_concurrent=http.max_concurrent_queries), max_rows=http.max_rows
             ),
+            ingest=IngestResource(http_input),
             state=StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,

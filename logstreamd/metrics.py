@@ -21,8 +21,12 @@ from prometheus_client.process_collector import ProcessCollector
 
 __all__ = ["CLOSE_REASONS", "DROP_REASONS", "LedgerLine", "Metrics"]
 
-DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown")
-"""Why a received frame was not kept: the closed set of the label ``reason``."""
+DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
+"""Why a received frame was not kept: the closed set of the label ``reason``.
+
+``refused``: the sender was told and sends it again. ``duplicate``: a request that came again; its first copy is stored.
+The others are losses.
+"""
 
 CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 """Why a connection ended: the closed set of the label ``reason``."""
@@ -98,7 +102,7 @@ class Metrics:
             "input",
         )
         self.dropped_frames = self._counter(
-            "dropped_frames", "Messages that were received and not kept. Should never move.", "input", "reason"
+            "dropped_frames", "Messages received and not kept, by reason; refused and duplicate are no losses, the others should never move.", "input", "reason"
         )
         self.spooled_frames = self._gauge(
             "spooled_frames", "Messages in the spool that are not stored yet. Grows while PostgreSQL is away.", "input"

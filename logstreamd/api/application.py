@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from logstreamd.api.errors import errors_as_json
+from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
 from logstreamd.metrics import Metrics
@@ -18,7 +19,7 @@ _SHUTDOWN_SECONDS = 5.0
 
 
 def build_application(
-    *, logs: LogsResource, state: StateResource, metrics: Metrics, max_body_bytes: int
+    *, logs: LogsResource, ingest: IngestResource, state: StateResource, metrics: Metrics, max_body_bytes: int
 ) -> web.Application:
     """Put the resources on their paths."""
     application = web.Application(
@@ -31,6 +32,7 @@ def build_application(
             web.get("/status", state.status),
             web.get("/metrics", state.metrics),
             web.get("/api/v1/logs", logs.search),
+            web.post("/api/v1/logs", ingest.post),
         ]
     )
     return application
@@ -61,9 +63,12 @@ class HttpServer:
     """
 
     def __init__(self, application: web.Application, *, host: str, port: int) -> None:
-        # A client that goes away takes its handler, and with it its query, along.
         self._runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+            application,
+            access_log=None,
+            handler_cancellation=True,  # a client that goes away takes its handler, and with it its query, along
+            auto_decompress=False,  # bodies are inflated here, with bounds
+            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         self._host = host
         self._port = port

@@ -49,6 +49,8 @@ class Gatherer:
         max_bytes: bytes of frames per batch.
         max_age_seconds: how long a frame waits for company.
         drop_when_full: drop the newest batch instead of making the sender wait.
+
+    Attributes:
         on_congestion: told True when the input should stop reading and False when it may read on.
     """
 
@@ -62,7 +64,6 @@ class Gatherer:
         max_bytes: int,
         max_age_seconds: float,
         drop_when_full: bool = False,
-        on_congestion: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._append = append
@@ -71,7 +72,7 @@ class Gatherer:
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
         self._drop_when_full = drop_when_full
-        self._on_congestion = on_congestion
+        self.on_congestion: Callable[[bool], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._sealed: deque[Batch] = deque()
         self._submitted: Batch | None = None
@@ -170,7 +171,7 @@ class Gatherer:
         if congested != self.congested:
             self.congested = congested
             self._metrics.paused.labels(self.name).set(congested)
-            self._on_congestion(congested)
+            self.on_congestion(congested)
 
     def _drop(self, batch: Batch, reason: str) -> None:
         self._metrics.dropped_frames.labels(self.name, reason).inc(len(batch))

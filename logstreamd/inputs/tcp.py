@@ -37,7 +37,7 @@ class TcpInput:
     """Accepts connections on one address.
 
     Args:
-        gatherer: takes the frames; its ``on_congestion`` is :meth:`on_congestion`.
+        gatherer: takes the frames, and says through :meth:`on_congestion` when to stop reading.
         host: what to bind, see :func:`~logstreamd.inputs.addresses.bind_sockets`.
         port: the same.
         max_frame_bytes: longer messages are cut and marked.
@@ -59,6 +59,7 @@ class TcpInput:
         frame_deadline_seconds: float,
     ) -> None:
         self.gatherer = gatherer
+        gatherer.on_congestion = self.on_congestion
         self.name = gatherer.name
         self.metrics = metrics
         self._host = host

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from uuid import UUID
 
 __all__ = ["MAX_ROWS", "PARTIAL", "TRUNCATED", "Batch"]
 
@@ -40,7 +41,19 @@ class Batch:
         max_bytes: bytes of frames after which it is full; the frame that crosses the line is still taken.
     """
 
-    __slots__ = ("_peer_index", "data", "ends", "flags", "input", "max_bytes", "max_rows", "peer_ids", "peers", "received_at")
+    __slots__ = (
+        "_peer_index",
+        "data",
+        "ends",
+        "flags",
+        "input",
+        "max_bytes",
+        "max_rows",
+        "peer_ids",
+        "peers",
+        "received_at",
+        "request",
+    )
 
     def __init__(self, input: str, *, max_rows: int = 16_384, max_bytes: int = 2 << 20) -> None:  # noqa: A002
         if not 1 <= max_rows <= MAX_ROWS:
@@ -54,6 +67,8 @@ class Batch:
         self.peer_ids = array("H")
         self.flags = bytearray()
         self.peers: list[str] = []
+        self.request: tuple[UUID, int] | None = None
+        """For a request that may come again: its name, and which part of it this batch is."""
         self._peer_index: dict[str, int] = {}
 
     def __len__(self) -> int:

@@ -1,0 +1,91 @@
+"""``POST /api/v1/logs``: a batch of logs, answered when it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from logstreamd.api.answers import json_answer
+from logstreamd.api.errors import error_answer
+from logstreamd.inputs.http import BusyError, HttpInput, KeyReusedError, NoRoomError
+from logstreamd.wire.inflate import ENCODINGS, InflateError, TooLargeError
+from logstreamd.wire.ingest_body import BodyError, TooManyLinesError
+
+__all__ = ["IngestResource"]
+
+_CONTENT_TYPES = frozenset(
+    {
+        "application/json",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/stream+json",
+        "application/octet-stream",  # what aiohttp takes a request without a type for
+    }
+)
+_READ_SECONDS = 60.0  # for the whole body to arrive: 16 MiB over a slow line, and no longer for one that stalls
+_MAX_REJECTED_SHOWN = 1_000
+_MAX_KEY_CHARS = 256
+_RETRY_SECONDS = 1
+
+
+class IngestResource:
+    """Takes batches.
+
+    Args:
+        http_input: makes them durable.
+    """
+
+    def __init__(self, http_input: HttpInput) -> None:
+        self._input = http_input
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer ``{"accepted": n, "rejected": [{"line", "reason"}]}``; 400 with the same when nothing was accepted."""
+        if request.content_type not in _CONTENT_TYPES:
+            # Forms of a web page can't send these types, so a page can't make its reader's browser write logs.
+            expected = "application/json or application/x-ndjson"
+            return error_answer(
+                415, "bad_content_type", f"Content-Type must be {expected} (got {request.content_type})"
+            )
+        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ENCODINGS:
+            message = f"Content-Encoding must be one of {', '.join(ENCODINGS)} (got {encoding!r})"
+            return error_answer(415, "bad_content_encoding", message)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= _MAX_KEY_CHARS:
+            message = f"Idempotency-Key must be 1..{_MAX_KEY_CHARS} characters (got {len(key)})"
+            return error_answer(400, "bad_parameter", message, field="Idempotency-Key")
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
+        return await self._accept(body, encoding, request.remote or "", key)
+
+    async def _accept(self, body: bytes, encoding: str, peer: str, key: str | None) -> web.Response:
+        try:
+            answer = await self._input.accept(body, encoding=encoding, peer=peer.partition("%")[0], key=key)
+        except (InflateError, BodyError) as problem:
+            return error_answer(400, "bad_body", str(problem))
+        except (TooLargeError, TooManyLinesError) as problem:
+            return error_answer(413, "too_large", str(problem))
+        except KeyReusedError as problem:
+            return error_answer(422, "key_reused", str(problem), field="Idempotency-Key")
+        except BusyError as problem:
+            return error_answer(429, "busy", str(problem), retry_after_seconds=_RETRY_SECONDS)
+        except NoRoomError as problem:
+            return error_answer(503, "no_room", str(problem), retry_after_seconds=_RETRY_SECONDS)
+        shown = answer.rejected[:_MAX_REJECTED_SHOWN]
+        result = {
+            "accepted": answer.accepted,
+            "rejected": [{"line": line, "reason": reason} for line, reason in shown],
+        }
+        if len(shown) < len(answer.rejected):
+            result["rejected_total"] = len(answer.rejected)
+        if not answer.accepted:
+            line, reason = answer.rejected[0]
+            error = {"code": "nothing_accepted", "message": f"line {line}: {reason}", "field": None}
+            return json_answer({"error": error, **result}, status=400)
+        return json_answer(result, headers={"Idempotency-Replayed": "true"} if answer.repeated else None)

@@ -1,0 +1,193 @@
+"""Batches of logs over HTTP: an answer means that they are durable.
+
+A request becomes one batch, or a few when it is large, and is answered when the spool has made all of them durable. The
+sender of a request that failed sends it again; with an ``Idempotency-Key`` that never stores a log twice, whatever
+happened to the answer or to the daemon in between: key and body together name the request, the name travels with its
+batches, and PostgreSQL accepts it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+from logstreamd.inputs.gather import Append
+from logstreamd.metrics import Metrics
+from logstreamd.spool import SpoolError
+from logstreamd.wire.batch import Batch
+from logstreamd.wire.inflate import inflate
+from logstreamd.wire.ingest_body import Body, read_body
+
+__all__ = ["Accepted", "BusyError", "HttpInput", "KeyReusedError", "NoRoomError"]
+
+_MAX_KEYS = 10_000  # answers remembered: 100 bytes each
+_INLINE_BYTES = 64 * 1024  # smaller bodies are read at once; a thread costs more than they do
+# Bodies being read at the same time, compressed or not, as a multiple of the largest one allowed.
+_BUDGET_BODIES = 2
+
+
+class BusyError(Exception):
+    """More is being read already than memory is set aside for."""
+
+
+class NoRoomError(Exception):
+    """The spool can't keep it now; nothing of it was accepted."""
+
+
+class KeyReusedError(Exception):
+    """The idempotency key came before with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request.
+
+    Attributes:
+        accepted: logs that are durable now.
+        rejected: line number and reason of what is not a log.
+        repeated: this answer was given before; nothing was stored again.
+    """
+
+    accepted: int
+    rejected: tuple[tuple[int, str], ...]
+    repeated: bool = False
+
+
+class HttpInput:
+    """Takes the bodies of batch requests.
+
+    Args:
+        name: the input's name.
+        append: the spool.
+        max_rows: frames per batch.
+        max_bytes: bytes of frames per batch.
+        max_body_bytes: the most a body may be once decompressed.
+        max_lines: logs per request.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        append: Append,
+        metrics: Metrics,
+        *,
+        max_rows: int,
+        max_bytes: int,
+        max_body_bytes: int,
+        max_lines: int,
+    ) -> None:
+        self.name = name
+        self._append = append
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._max_body_bytes = max_body_bytes
+        self._max_lines = max_lines
+        self._reading_bytes = 0
+        self._in_flight = 0
+        self._answers: OrderedDict[str, tuple[bytes, Accepted]] = OrderedDict()
+
+    def count_in_flight(self) -> int:
+        """Frames accepted that are not in the spool yet."""
+        return self._in_flight
+
+    async def accept(self, body: bytes, *, encoding: str, peer: str, key: str | None) -> Accepted:
+        """Make the logs of one request durable.
+
+        Args:
+            body: as it came.
+            encoding: its ``Content-Encoding``.
+            peer: the sender's address.
+            key: the request's ``Idempotency-Key``.
+
+        Raises:
+            InflateError, TooLargeError, BodyError, TooManyLinesError: the body can't be read.
+            BusyError: come back later.
+            NoRoomError: the same; the spool is full or its disk fails.
+            KeyReusedError: the key belongs to another body.
+        """
+        digest = hashlib.sha256(body).digest()
+        if key is not None and (known := self._answers.get(key)) is not None:
+            if known[0] != digest:
+                raise KeyReusedError("this Idempotency-Key came before with another body")
+            return Accepted(known[1].accepted, known[1].rejected, repeated=True)
+        read = await self._read(body, encoding)
+        answer = Accepted(len(read.frames), tuple(read.rejected))
+        if read.frames:
+            await self._make_durable(self._gather(read.frames, peer, key, digest))
+        if key is not None:
+            self._remember(key, digest, answer)
+        return answer
+
+    async def _read(self, body: bytes, encoding: str) -> Body:
+        """Decompress and take apart, off the event loop when it takes long."""
+        # What a compressed body becomes is known when it is too late; so it is counted as the largest it may be.
+        budget = len(body) if encoding == "identity" else self._max_body_bytes
+        if self._reading_bytes and self._reading_bytes + budget > _BUDGET_BODIES * self._max_body_bytes:
+            raise BusyError("as many bodies are being read as memory is set aside for")
+        self._reading_bytes += budget
+        try:
+            if encoding == "identity" and len(body) <= _INLINE_BYTES:
+                return self._take_apart(body, encoding)
+            return await asyncio.to_thread(self._take_apart, body, encoding)
+        finally:
+            self._reading_bytes -= budget
+
+    def _take_apart(self, body: bytes, encoding: str) -> Body:
+        return read_body(inflate(body, encoding, max_bytes=self._max_body_bytes), max_lines=self._max_lines)
+
+    def _gather(self, frames: list[bytes], peer: str, key: str | None, digest: bytes) -> list[Batch]:
+        """Put the frames into batches: the same request always into the same ones."""
+        now = time.time_ns() // 1_000
+        batches: list[Batch] = []
+        for frame in frames:
+            if not batches or batches[-1].full:
+                batches.append(Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes))
+            batch = batches[-1]
+            batch.append(frame, now, batch.peer_id(peer))
+        if key is not None:
+            name = UUID(bytes=hashlib.sha256(key.encode() + b"\0" + digest).digest()[:16])
+            for part, batch in enumerate(batches):
+                batch.request = (name, part)
+        return batches
+
+    async def _make_durable(self, batches: list[Batch]) -> None:
+        futures = []
+        for batch in batches:
+            future = self._append(batch)
+            if future is None:
+                break
+            self._took(batch, future)
+            futures.append(future)
+        # Whatever was appended is waited for: what is durable must not be forgotten while it is being refused.
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        for result in results:
+            if isinstance(result, SpoolError):
+                raise NoRoomError(f"the spool can't keep it: {result}") from result
+            if isinstance(result, BaseException):
+                raise result
+        if len(futures) < len(batches):
+            raise NoRoomError("the spool is full")
+
+    def _took(self, batch: Batch, durable: asyncio.Future[int]) -> None:
+        """Enter a batch into the ledger: received now, and in flight until it is durable."""
+        frames = len(batch)
+        self._metrics.received_frames.labels(self.name).inc(frames)
+        self._metrics.received_bytes.labels(self.name).inc(len(batch.data))
+        self._in_flight += frames
+
+        def settle(future: asyncio.Future[int]) -> None:
+            self._in_flight -= frames
+            if future.cancelled() or future.exception() is not None:
+                self._metrics.dropped_frames.labels(self.name, "refused").inc(frames)
+
+        durable.add_done_callback(settle)
+
+    def _remember(self, key: str, digest: bytes, answer: Accepted) -> None:
+        self._answers[key] = (digest, answer)
+        if len(self._answers) > _MAX_KEYS:
+            self._answers.popitem(last=False)

@@ -1,0 +1,176 @@
+"""The body of a batch ingest → one frame per log, and a reason for each line that is none.
+
+A body is a JSON array of objects, one object (on as many lines as it likes), or one object per line. What a socket would
+repair and keep, because nobody can be asked, is refused here with the reason, because somebody can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from logstreamd.record import LEVELS
+from logstreamd.wire.json_document import decode_object
+from logstreamd.wire.jsonlines import epoch_us, read_level
+from logstreamd.wire.rfc3339 import parse_rfc3339
+
+__all__ = ["MAX_LINE_BYTES", "Body", "BodyError", "TooManyLinesError", "read_body", "refusal"]
+
+MAX_LINE_BYTES = 65_536
+"""Bytes of one log: what ``max_frame_bytes`` is for the sockets by default."""
+
+_MAX_TRACE_ID_CHARS = 128
+_MAX_SHOWN_CHARS = 40
+_BLANKS = b" \t\r\n"
+
+
+class BodyError(ValueError):
+    """The body as a whole can't be read."""
+
+
+class TooManyLinesError(ValueError):
+    """The body holds more lines than allowed."""
+
+
+@dataclass(slots=True)
+class Body:
+    """What a body held.
+
+    Attributes:
+        frames: each log's JSON text, in order.
+        rejected: number of the line (or array element), from 1, and what is wrong with it.
+    """
+
+    frames: list[bytes] = field(default_factory=list)
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+
+
+def read_body(body: bytes, *, max_lines: int) -> Body:
+    """Take a body apart.
+
+    Args:
+        body: decompressed.
+        max_lines: logs it may hold.
+
+    Raises:
+        BodyError: it is empty, or a JSON array that is broken as JSON.
+        TooManyLinesError: it holds more than ``max_lines``.
+    """
+    stripped = body.strip(_BLANKS)
+    if not stripped:
+        raise BodyError("the body is empty; expected a JSON array, JSON lines or one JSON object")
+    found = Body()
+    for count, (number, line) in enumerate(_elements(stripped), 1):
+        if count > max_lines:
+            raise TooManyLinesError(f"more than {max_lines} lines")
+        reason = refusal(line)
+        if reason is None:
+            found.frames.append(line)
+        else:
+            found.rejected.append((number, reason))
+    return found
+
+
+def _elements(body: bytes) -> Iterable[tuple[int, bytes]]:
+    """Return the candidates with their numbers."""
+    if body.startswith(b"["):
+        try:
+            raws = msgspec.json.decode(body, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
+            raise BodyError(f"not a JSON array: {problem}") from problem
+        return enumerate((bytes(raw) for raw in raws), 1)
+    if b"\n" in body and _is_one_object(body):
+        return [(1, body)]
+    return _lines(body)
+
+
+def _is_one_object(body: bytes) -> bool:
+    # The first line of an object that is spread out is no object by itself; asking that first is cheap.
+    return decode_object(body.partition(b"\n")[0].strip(_BLANKS)) is None and decode_object(body) is not None
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(body.split(b"\n"), 1):
+        stripped = line.strip(_BLANKS)
+        if stripped:
+            yield number, stripped
+
+
+def refusal(line: bytes) -> str | None:
+    """Say what keeps a line from being a log, or None when nothing does.
+
+    Args:
+        line: one candidate, without the line end.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        return f"longer than {MAX_LINE_BYTES} bytes (got {len(line)})"
+    document = decode_object(line) if line.startswith(b"{") else None
+    if document is None:
+        return f"must be a JSON object (got {_shown(line.decode(errors='replace'))})"
+    fields = document.fields
+    for check in (_check_message, _check_level, _check_time, _check_words, _check_tags):
+        if reason := check(fields):
+            return reason
+    return None
+
+
+def _first(fields: Mapping[str, Any], *names: str) -> tuple[str, Any] | None:
+    return next(((name, fields[name]) for name in names if fields.get(name) is not None), None)
+
+
+def _check_message(fields: Mapping[str, Any]) -> str | None:
+    found = _first(fields, "message", "msg", "log")
+    if found is None:
+        return "message: is missing"
+    name, value = found
+    return None if isinstance(value, str) else f"{name}: must be a string (got {_shown(value)})"
+
+
+def _check_level(fields: Mapping[str, Any]) -> str | None:
+    found = _first(fields, "level", "severity", "lvl")
+    if found is None or read_level(found[1]) is not None:
+        return None
+    return f"{found[0]}: must be one of {', '.join(reversed(LEVELS))} (got {_shown(found[1])})"
+
+
+def _check_time(fields: Mapping[str, Any]) -> str | None:
+    found = _first(fields, "timestamp", "@timestamp", "ts", "time")
+    if found is None:
+        return None
+    name, value = found
+    if isinstance(value, str) and parse_rfc3339(value) is not None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and epoch_us(value) is not None:
+        return None
+    return f"{name}: must be a time like 2026-11-22T03:00:00Z or a Unix time (got {_shown(value)})"
+
+
+def _check_words(fields: Mapping[str, Any]) -> str | None:
+    for names in (("service", "app", "logger"), ("host", "hostname")):
+        found = _first(fields, *names)
+        if found is not None and not isinstance(found[1], str):
+            return f"{found[0]}: must be a string (got {_shown(found[1])})"
+    found = _first(fields, "trace_id", "traceId")
+    if found is None or (isinstance(found[1], str) and 0 < len(found[1]) <= _MAX_TRACE_ID_CHARS):
+        return None
+    return f"{found[0]}: must be a string of 1..{_MAX_TRACE_ID_CHARS} characters (got {_shown(found[1])})"
+
+
+def _check_tags(fields: Mapping[str, Any]) -> str | None:
+    tags = fields.get("tags")
+    match tags:
+        case None:
+            return None
+        case dict() if all(isinstance(value, (str, int, float, bool)) for value in tags.values()):
+            return None
+        case list() if all(isinstance(value, str) for value in tags):
+            return None
+    return f"tags: must be an object of plain values or a list of strings (got {_shown(tags)})"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
