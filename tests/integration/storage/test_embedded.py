@@ -104,7 +104,8 @@ async def test_the_server_is_private_and_durable(server: EmbeddedPostgres, data_
         for name in ("listen_addresses", "fsync", "synchronous_commit", "full_page_writes", "data_checksums")
     }
     assert settings == {
-        "listen_addresses": "", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on",
+        "listen_addresses": "", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
+        "data_checksums": "on",
     }  # fmt: skip
     for name in ("pgdata", "socket"):
         assert stat.S_IMODE((data_dir / name).stat().st_mode) == 0o700
@@ -312,6 +313,7 @@ async def test_programs_under_a_closed_directory_are_copied_to_where_the_server_
     assert await value(await server.start(), "SELECT 1") == 1
     first = next((data_dir / "binaries").iterdir())
     assert first.name.startswith("embedded-postgres-")
+    assert Path(f"/proc/{postmaster_pid(data_dir)}/exe").readlink().is_relative_to(first)
     await server.stop()
     await server.start()
     assert list((data_dir / "binaries").iterdir()) == [first]

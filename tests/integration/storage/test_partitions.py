@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import asyncpg
 import pytest
 
-from logstreamd.storage.partitions import RETRY_AFTER_SECONDS, Partitions, days_between
+from logstreamd.storage.partitions import RETRY_AFTER_SECONDS, Partitions
 
 pytestmark = pytest.mark.every_postgres
 
@@ -178,16 +178,3 @@ async def test_new_pages_get_into_the_brin_and_a_vacuum_is_not_disturbed(
         assert await partitions.summarize(connection, [DAY]) == 0
     assert await partitions.summarize(connection, [DAY, NEXT_DAY]) > 0
     assert await partitions.summarize(connection, [DAY]) == 0
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "days"),
-    [
-        (at(DAY, "00:00:00"), at(DAY, "23:59:59.999999"), [DAY]),
-        (at(DAY, "23:59:59.999999"), at(NEXT_DAY, "00:00:00"), [DAY, NEXT_DAY]),
-        (datetime(1969, 12, 31, 23, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), [date(1969, 12, 31), date(1970, 1, 1)]),
-    ],
-)  # fmt: skip
-def test_the_days_between_two_times_are_utc_days(first: datetime, last: datetime, days: list[date]) -> None:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert days_between(*((time - epoch) // timedelta(microseconds=1) for time in (first, last))) == days
