@@ -81,7 +81,7 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
     inflated = bytearray()
     rest = body
-    options = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
     try:
         while rest:
             frame = zstd.ZstdDecompressor(options=options)
