@@ -289,7 +289,8 @@ class SpoolDatabase:
         if self._run("PRAGMA freelist_count") == [(0,)]:
             return False
         self._set_durable(False)
-        self._run(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        # as a script: execute() takes one step of a pragma that returns no columns, and a step is a page
+        self._connection_().executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
     def empty_log(self, mode: str = "TRUNCATE") -> bool:
