@@ -1,6 +1,7 @@
 """What Cisco's devices write before the stamp: ``[count:] [seq:] [host:] [*.]``, in any order they come in.
 
-The counters go to ``attrs["cisco"]``; a ``*`` or ``.`` says that the device's clock is not synchronised, and flags the row.
+The counters go to ``attrs["cisco"]``; a ``*`` or ``.`` says that the device's clock is not synchronised, and
+flags the row.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from logstreamd.wire.text import add_derived
 
 __all__ = ["Prefix", "note_prefix", "scan_prefix"]
 
-# Up to three of: nothing, a number, or a name with a letter in it, each closed by a colon and a blank (or the end).
+# Nothing, a number, or a name with a letter in it, closed by a colon and a blank (or the end).
 _PART = re.compile(rb"([\w.-]{0,64}):(?: +|\Z)")
 _MAX_PARTS = 3
 
 
 class Prefix(NamedTuple):
-    """The prefix of a Cisco frame: where it ends, its host, its numbers in order, and whether the clock was marked."""
+    """A Cisco prefix: where it ends, its host, its numbers in order, and whether the clock was marked."""
 
     end: int
     host: bytes | None

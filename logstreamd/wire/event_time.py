@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from logstreamd.record import Record
 from logstreamd.wire.policy import Policy
-from logstreamd.wire.text import note
+from logstreamd.wire.text import decode_text, note
 
 __all__ = ["settle_event_time"]
 
 
-def settle_event_time(record: Record, event_us: int | None, stamp: str, policy: Policy) -> None:
-    """Take the event's own time when it lies near enough to its arrival; otherwise keep the stamp's text in ``attrs``.
+def settle_event_time(record: Record, event_us: int | None, stamp: bytes, policy: Policy) -> None:
+    """Take the event's own time if it is near enough to its arrival; otherwise keep the stamp in ``attrs``.
 
-    A device that believes it is 1970 or 2036 must neither create partitions nor hide its rows where nobody looks.
+    A device that believes it is 1970 or 2036 must neither create partitions nor hide its rows.
 
     Args:
         record: has the arrival time as its ``ts`` already.
@@ -24,4 +24,4 @@ def settle_event_time(record: Record, event_us: int | None, stamp: str, policy: 
     if event_us is not None and arrival - policy.max_past_us <= event_us <= arrival + policy.max_future_us:
         record.ts = event_us
     else:
-        note(record, "event_time", stamp)
+        note(record, "event_time", decode_text(stamp, record))

@@ -9,12 +9,13 @@ octet counting      ``MSG-LEN SP`` and then ``<`` or ``{``  after MSG-LEN octets
 non-transparent     anything else                           before LF, CRLF or NUL
 =================== ======================================= ==========================================
 
-So ``2025-07-29 12:34:56 ...`` and lines of digits are lines. Line ends between frames are skipped; an empty line, or the
-single blank that some firewalls put behind their LF, is not a message. A count beyond any plausible one is not believed: its
-text is a line, and the stream finds its way again at the next LF.
+So ``2025-07-29 12:34:56 ...`` and lines of digits are lines. Line ends between frames are skipped; an empty
+line, or the single blank that some firewalls put behind their LF, is not a message. A count beyond any
+plausible one is not believed: its text is a line, and the stream finds its way again at the next LF.
 
-Invariants: every frame's bytes are in exactly one batch row; nothing is held but the beginning of one frame, at most
-``max_frame_bytes`` + 1; no byte is looked at more often than a fixed number of times, however the stream is cut into reads.
+Invariants: every frame's bytes are in exactly one batch row; nothing is held but the beginning of one frame,
+at most ``max_frame_bytes`` + 1 bytes of it; no byte is looked at more than a fixed number of times, however the
+stream is cut into reads.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LINE_ENDS = b"\r\n\0"
 _START = re.compile(rb"[^\r\n\0]")
 
 PLAUSIBLE_FACTOR = 16
-"""A count of up to 16 times the limit is a long message, cut and skipped; beyond, it is not taken for a count."""
+"""A count of up to 16 times the limit is a long message, cut and skipped; beyond, it is no count."""
 
 
 class _State(Enum):
@@ -50,7 +51,8 @@ class Framer:
     """Cuts one connection's bytes into frames; does no I/O.
 
     Args:
-        max_frame_bytes: bytes of one frame that are kept; the rest of it is skipped and the frame flagged ``TRUNCATED``.
+        max_frame_bytes: bytes of one frame that are kept; the rest of it is skipped and the frame flagged
+            ``TRUNCATED``.
     """
 
     __slots__ = ("_count", "_held", "_max", "_max_head", "_pending", "_state")
@@ -59,7 +61,7 @@ class Framer:
         if max_frame_bytes < 1:
             raise ValueError(f"max_frame_bytes must be at least 1 (got {max_frame_bytes})")
         self._max = max_frame_bytes
-        # Digits of the largest count believed, the blank, and the byte after it decide how a message is framed.
+        # The digits of the largest count believed, the blank and the byte after it decide the framing.
         self._max_head = len(str(max_frame_bytes * PLAUSIBLE_FACTOR)) + 2
         self._state = _State.START
         self._held = bytearray()
@@ -73,9 +75,7 @@ class Framer:
         """Whether the stream stands inside a frame (also behind the kept part of one that is too long)."""
         return self._state is not _State.START or bool(self._held)
 
-    def split(
-        self, data: bytes | bytearray | memoryview, batch: Batch, peer_id: int, received_at: int
-    ) -> int:
+    def split(self, data: bytes | bytearray | memoryview, batch: Batch, peer_id: int, received_at: int) -> int:
         """Append the frames that ``data`` completes to a batch.
 
         Args:
@@ -85,7 +85,8 @@ class Framer:
             received_at: arrival, microseconds since the epoch.
 
         Returns:
-            How many bytes were consumed: all of them, or fewer when the batch is full; the rest is for the next batch.
+            How many bytes were consumed: all of them, or fewer when the batch is full; the rest is for the
+            next batch.
         """
         chunk = _Chunk(bytes(data), batch, peer_id, received_at)
         size = len(chunk.data)
@@ -226,7 +227,8 @@ class _Chunk:
         self._batch = batch
         self._peer_id = peer_id
         self._received_at = received_at
-        # The next LF and NUL: kept until they are passed, so that many lines with one kind of end cost one search each.
+        # The next LF and NUL: kept until they are passed, so that many lines with one kind of end cost one
+        # search each.
         self._lf = -1
         self._nul = -1
 
@@ -251,7 +253,7 @@ def trim_datagram(data: bytes, max_frame_bytes: int = 65_536) -> tuple[bytes, in
     """Make a frame of one datagram: line ends and NULs at its end are no part of the message.
 
     Args:
-        data: a datagram of at least one byte; one of line ends only becomes an empty frame, which is a row too.
+        data: a datagram of at least one byte; one of line ends only becomes an empty frame, and a row.
         max_frame_bytes: bytes that are kept.
 
     Returns:

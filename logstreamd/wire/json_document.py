@@ -1,7 +1,7 @@
 """JSON text → Python values that jsonb takes.
 
-msgspec reads what is strictly JSON; what it refuses (control characters in strings, lone surrogates, bytes that are not
-UTF-8, NaN, numbers out of range) goes through the standard library's decoder and is repaired:
+msgspec reads what is strictly JSON; what it refuses (control characters in strings, lone surrogates, bytes
+that are not UTF-8, NaN, numbers out of range) goes through the standard library's decoder and is repaired:
 
 ========================================== ====================================== ===================
 what arrives                               what is stored                         flag
@@ -14,7 +14,8 @@ than can be kept, or out of range
 more than 64 levels, over 1,000 keys       the part beyond as one JSON text       ``json_limits``
 ========================================== ====================================== ===================
 
-A key that comes twice has its last value, as in jsonb itself. Source: PostgreSQL's jsonb (22P02, 22P05, 22003, 54001).
+A key that comes twice has its last value, as in jsonb itself. Source: PostgreSQL's jsonb (22P02, 22P05,
+22003, 54001).
 """
 
 from __future__ import annotations
@@ -108,9 +109,7 @@ def _decode_leniently(data: bytes, flags: set[str]) -> Any:
     def read_int(number: str) -> int | str:
         return int(number) if len(number) <= _MAX_INT_DIGITS else keep_text(number)
 
-    decoder = json.JSONDecoder(
-        strict=False, parse_float=read_float, parse_int=read_int, parse_constant=keep_text
-    )
+    decoder = json.JSONDecoder(strict=False, parse_float=read_float, parse_int=read_int, parse_constant=keep_text)
     return decoder.decode(text)
 
 

@@ -15,8 +15,8 @@ trace_id   ``trace_id traceId``                            text, number
 message    ``message msg log``                             text, number, true or false
 ========== =============================================== =============================================
 
-A field whose value is not usable and every other field goes to ``attrs`` as it is. Without a severity a record is a notice;
-without a message the JSON text itself is the message, so that a search finds it.
+A field whose value is not usable and every other field goes to ``attrs`` as it is. Without a severity a
+record is a notice; without a message the JSON text itself is the message, so that a search finds it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def fill(record: Record, document: Document, data: bytes, policy: Policy) -> Non
     for name in _TIMESTAMP_FIELDS:
         event_us = read_timestamp(fields[name], policy.zone) if name in fields else None
         if event_us is not None:
-            settle_event_time(record, event_us, str(fields.pop(name)), policy)
+            settle_event_time(record, event_us, str(fields.pop(name)).encode(), policy)
             break
     for column, names in _COLUMN_FIELDS.items():
         text = _take(fields, names, _read_word, "")
@@ -98,9 +98,7 @@ def _take_attributes(record: Record, document: Document) -> None:
         record.flag(flag)
 
 
-def _take(
-    fields: dict[str, Any], names: tuple[str, ...], read: Callable[[Any], _T | None], default: _T
-) -> _T:
+def _take(fields: dict[str, Any], names: tuple[str, ...], read: Callable[[Any], _T | None], default: _T) -> _T:
     """Remove the first field of ``names`` that has a usable value, and return that value."""
     for name in names:
         if name in fields:
@@ -148,8 +146,8 @@ def read_timestamp(value: Any, zone: Zone) -> int | None:
 def epoch_us(value: float) -> int | None:
     """Turn a Unix time of unknown unit into microseconds.
 
-    Seconds are below 1e11 (the year 5138), milliseconds below 1e14, microseconds below 1e17, nanoseconds below 1e20; none of
-    them is negative.
+    Seconds are below 1e11 (the year 5138), milliseconds below 1e14, microseconds below 1e17, nanoseconds
+    below 1e20; none of them is negative.
     """
     if value < 0 or value >= 1e20:
         return None

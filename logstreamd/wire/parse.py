@@ -12,8 +12,8 @@ an ISO stamp, host and tag   :mod:`.rfc3164`, priority 13             ``rfc3164`
 anything else                kept whole as the message, priority 13   ``raw``
 ============================ ======================================== =================================
 
-A message that begins with a CEF or LEEF header has that as its format. Priority 13 is user.notice (RFC 3164 section 4.3.3).
-Nothing raises on any bytes, and every repair is named in ``attrs["logstreamd"]["flags"]``.
+A message that begins with a CEF or LEEF header has that as its format. Priority 13 is user.notice (RFC 3164
+section 4.3.3). Nothing raises on any bytes, and every repair is named in ``attrs["logstreamd"]["flags"]``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def parse_frame(frame: bytes, received_at: int, policy: Policy, flags: int = 0) 
 
 
 def _unwrap(data: bytes) -> bytes:
-    """Take off what stands around a frame: blanks, or the count of octet counting where the transport does not count."""
+    """Take off what stands around a frame: blanks, or a count of octets where the transport does not count."""
     stripped = data.lstrip(_BLANKS)
     if len(stripped) < len(data) and stripped[:1] in (b"<", b"{"):
         return stripped.rstrip(_BLANKS)
@@ -140,7 +140,7 @@ def _read_without_priority(record: Record, data: bytes, policy: Policy) -> Recor
     if stamp is not None and (data[:1].isalpha() or stamp.zoned_iso):
         syslog = Record(record.ts, record.received_at, _NOTICE, _USER, "", "rfc3164")
         rfc3164.fill(syslog, data, 0, policy)
-        # A line that begins with an ISO stamp is mostly an application's own; only a host and a tag make it syslog.
+        # A line that begins with an ISO stamp is mostly an application's own; host and tag make it syslog.
         if data[:1].isalpha() or (syslog.host is not None and syslog.service is not None):
             return syslog
     record.message = decode_text(data, record)

@@ -19,7 +19,7 @@ def scan_priority(frame: bytes) -> tuple[int, int] | None:
     """Read the PRI part at the start of a frame.
 
     Returns:
-        The priority (0..191) and the offset just after ``>``; None when the frame does not start with a valid one.
+        The priority (0..191) and the offset just after ``>``; None when there is no valid one.
     """
     end = frame.find(b">", 1, 5)
     if end < 0 or not frame.startswith(b"<"):

@@ -2,10 +2,10 @@
 
 The order of decisions, after the priority:
 
-1. blanks, then Cisco's counters, host and clock mark (only when a stamp, a ``%MNEMONIC`` or nothing follows them);
+1. blanks, then Cisco's counters, host and clock mark, if a stamp, a ``%MNEMONIC`` or nothing follows them;
 2. the stamp. Without one there is no host either: the rest is ``TAG: MSG`` or just MSG;
-3. the next word is the host, unless it ends with ``:`` or holds a ``[`` (then it is the tag), holds a ``=``, or has no letter
-   or digit. An address is always a host, never a tag;
+3. the next word is the host, unless it ends with ``:`` or holds a ``[`` (then it is the tag), holds a ``=``,
+   or has no letter or digit. An address is always a host, never a tag;
 4. the tag: up to ``:`` or ``[pid]``. Without either there is none, except when it is the only word;
 5. one blank after the ``:`` is dropped, everything else is the message.
 
@@ -22,13 +22,13 @@ from logstreamd.wire.event_time import settle_event_time
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.rfc5424 import fill_fields
 from logstreamd.wire.structured_data import attach_elements, scan_elements
-from logstreamd.wire.tag import scan_tag
+from logstreamd.wire.tag import is_address, scan_tag
 from logstreamd.wire.text import decode_text, fit_column, note
 from logstreamd.wire.timestamps import Stamp, scan_stamp
 
 __all__ = ["fill"]
 
-_ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f:.]*::?[0-9A-Fa-f:.]*")
+_COMMON_HOST = re.compile(rb"[A-Za-z0-9][\w.-]{0,254}(?= |\Z)")
 _FORWARDED = re.compile(rb"Message forwarded from ([^ :]{1,255}): ")
 _REPEATED = b"last message repeated "
 _ONE_WORD = re.compile(rb"[A-Za-z][\w./-]{0,47}")
@@ -45,9 +45,7 @@ def fill(record: Record, data: bytes, pos: int, policy: Policy) -> None:
         pos: where the text starts.
         policy: times of the input.
     """
-    while data[pos : pos + 1] == b" ":
-        pos += 1
-    start = pos
+    pos = start = _skip_blanks(data, pos)
     prefix = None
     stamp = scan_stamp(data, pos, record.received_at, policy.zone)
     if stamp is None:
@@ -58,7 +56,7 @@ def fill(record: Record, data: bytes, pos: int, policy: Policy) -> None:
     if stamp is None:
         _fill_without_stamp(record, data, pos, prefix)
         return
-    settle_event_time(record, stamp.us, decode_text(data[start : stamp.end], record).rstrip(":"), policy)
+    settle_event_time(record, stamp.us, data[start : stamp.end].rstrip(b":"), policy)
     if prefix is not None:
         cisco.note_prefix(record, prefix)
     _fill_after_stamp(record, data, stamp, prefix)
@@ -76,7 +74,7 @@ def _fill_after_stamp(record: Record, data: bytes, stamp: Stamp, prefix: cisco.P
     is_cisco = stamp.colon or prefix is not None
     if prefix is not None and prefix.host is not None:
         _set_host(record, prefix.host)
-    if record.host is None and not (stamp.colon and prefix is not None):
+    elif not (stamp.colon and prefix is not None):
         host_start = _skip_blanks(data, pos)
         host_end = _scan_host(data, host_start)
         if host_end > host_start:
@@ -94,10 +92,13 @@ def _fill_after_stamp(record: Record, data: bytes, stamp: Stamp, prefix: cisco.P
 
 def _scan_host(data: bytes, pos: int) -> int:
     """Return where the host that starts at ``pos`` ends; ``pos`` itself when what stands there is not a host."""
+    common = _COMMON_HOST.match(data, pos)
+    if common is not None and not data.startswith(_REPEATED, pos):
+        return common.end()
     end = data.find(b" ", pos)
     word = data[pos:] if end < 0 else data[pos:end]
     if word.endswith(b":"):
-        return pos + len(word) if _ADDRESS.fullmatch(word, 0, len(word) - 1) else pos
+        return pos + len(word) if is_address(word[:-1]) else pos
     if b"[" in word or b"=" in word or word.startswith((b"%", b"CEF:", b"LEEF:")):
         return pos
     if data.startswith(_REPEATED, pos) or not any(0x30 <= byte <= 0x39 or byte >= 0x41 for byte in word):
@@ -107,7 +108,7 @@ def _scan_host(data: bytes, pos: int) -> int:
 
 def _take_host(record: Record, data: bytes, start: int, end: int) -> int:
     """Set the host from a word; return the offset where the rest begins."""
-    forwarded = _FORWARDED.match(data, start)
+    forwarded = _FORWARDED.match(data, start) if data.startswith(b"M", start) else None
     if forwarded is not None:  # AIX
         _set_host(record, forwarded[1])
         return forwarded.end() - 1
@@ -125,12 +126,10 @@ def _set_host(record: Record, word: bytes) -> None:
     record.host = fit_column(text, "host", record) or None
 
 
-def _fill_content(
-    record: Record, data: bytes, pos: int, *, keep_mnemonic: bool, tag_may_be_number: bool
-) -> None:
+def _fill_content(record: Record, data: bytes, pos: int, *, keep_mnemonic: bool, tag_may_be_number: bool) -> None:
     """Fill tag and message from ``pos``, the start of RFC 3164's CONTENT."""
-    tag = scan_tag(data, _skip_blanks(data, pos))
-    if tag is None or (tag.name.isdigit() and not tag_may_be_number) or _ADDRESS.fullmatch(tag.name):
+    tag = scan_tag(data, _skip_blanks(data, pos) if data.startswith(b" ", pos) else pos)
+    if tag is None or (not tag_may_be_number and tag.name.isdigit()):
         word = data[pos:]
         if tag_may_be_number and record.host is not None and _ONE_WORD.fullmatch(word):
             record.service = word.decode()
@@ -146,8 +145,10 @@ def _fill_content(
 
 def _take_structured_data(record: Record, data: bytes, pos: int) -> int:
     """Take well-formed structured data at the start of the message, as rsyslog writes it in its own messages."""
+    if b"[" not in data[pos : pos + 2]:  # one more blank than usual is possible
+        return pos
     start = _skip_blanks(data, pos)
-    scanned = scan_elements(data, start) if data[start : start + 1] == b"[" else None
+    scanned = scan_elements(data, start)
     if scanned is None or not all(element.params for element in scanned[0]):
         return pos
     attach_elements(record, scanned[0])

@@ -2,9 +2,9 @@
 
 ``<PRI>VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP SD [SP MSG]``; ``-`` is nil.
 
-Lenient where the sense is plain (any version number, longer fields, nanoseconds, a stamp without zone), and never lossy: a
-header that breaks off keeps the fields before the break, the rest of the frame becomes the message, and the row is flagged
-``header`` or ``structured_data``.
+Lenient where the sense is plain (any version number, longer fields, nanoseconds, a stamp without zone), and
+never lossy: a header that breaks off keeps the fields before the break, the rest of the frame becomes the
+message, and the row is flagged ``header`` or ``structured_data``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from logstreamd.record import Record
 from logstreamd.wire.event_time import settle_event_time
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.structured_data import attach_elements, find_list_end, scan_elements
-from logstreamd.wire.text import decode_text, fit_column, note
+from logstreamd.wire.text import MAX_COLUMN_CHARS, decode_text, fit_column, note
 from logstreamd.wire.timestamps import read_iso
 
 __all__ = ["fill", "fill_fields", "scan_version"]
@@ -51,8 +51,8 @@ def fill(record: Record, data: bytes, pos: int, policy: Policy) -> bool:
         policy: times of the input.
 
     Returns:
-        Whether this is a header of this RFC: False when its stamp is none and the fields after it are not whole either; the
-        record is untouched then.
+        Whether this is a header of this RFC: False when its stamp is none and the fields after it are not
+        whole either; the record is untouched then.
     """
     stamp_end = data.find(b" ", pos)
     if stamp_end < 0:
@@ -64,20 +64,40 @@ def fill(record: Record, data: bytes, pos: int, policy: Policy) -> bool:
     event_us = read_iso(stamp, policy.zone)
     if event_us is None and not _is_whole_header(data, stamp_end + 1):
         return False
-    settle_event_time(record, event_us, decode_text(stamp, record), policy)
+    settle_event_time(record, event_us, stamp, policy)
     fill_fields(record, data, stamp_end + 1)
     return True
 
 
 def _is_whole_header(data: bytes, pos: int) -> bool:
-    """Whether four fields and the start of structured data follow, so that a wrong stamp is the only thing wrong."""
+    """Whether the four fields and the start of structured data follow: then only the stamp is wrong."""
     parts = data[pos:].split(b" ", 4)
     return len(parts) == 5 and all(parts[:4]) and (parts[4] == b"-" or parts[4].startswith((b"- ", b"[")))
 
 
 def fill_fields(record: Record, data: bytes, pos: int) -> None:
     """Fill the fields HOSTNAME to MSG from ``pos``, the offset after TIMESTAMP and its blank."""
-    for column, raw in zip(_COLUMNS, data[pos:].split(b" ", 4), strict=False):
+    parts = data[pos:].split(b" ", 4)
+    start = len(data) - len(parts[-1])
+    header = data[pos : start - 1]
+    # Nearly every header is plain: short, ASCII, nothing empty. Then it is decoded once and the limits need
+    # no look.
+    if len(parts) == 5 and len(header) <= MAX_COLUMN_CHARS and header.isascii() and b"EF:" not in header:
+        text = header.decode()
+        host, service, proc_id, msg_id = text.split(" ")
+        if host and service and proc_id and msg_id and text.isprintable():
+            record.host = None if host == "-" else host
+            record.service = None if service == "-" else service
+            record.proc_id = None if proc_id == "-" else proc_id
+            record.msg_id = None if msg_id == "-" else msg_id
+            _fill_structured_data(record, data, start)
+            return
+    _fill_odd_fields(record, data, pos, parts)
+
+
+def _fill_odd_fields(record: Record, data: bytes, pos: int, parts: list[bytes]) -> None:
+    """Fill the fields one by one, up to the one that is none; what begins there is the message."""
+    for column, raw in zip(_COLUMNS, parts, strict=False):
         text = decode_text(raw, record)
         if not text or not text.isprintable() or raw.startswith((b"CEF:", b"LEEF:")):
             break
@@ -85,7 +105,7 @@ def fill_fields(record: Record, data: bytes, pos: int) -> None:
             setattr(record, column, fit_column(text, column, record))
         pos += len(raw) + 1
     else:
-        if pos < len(data):
+        if len(parts) == 5:
             _fill_structured_data(record, data, pos)
             return
     record.flag("header")
@@ -110,7 +130,7 @@ def _fill_structured_data(record: Record, data: bytes, pos: int) -> None:
 
 
 def _attach(record: Record, data: bytes, pos: int) -> int:
-    """Put the elements at ``pos`` into ``attrs``; return the offset after them, or ``pos`` itself when they are broken."""
+    """Put the elements at ``pos`` into ``attrs``; return the offset after them, ``pos`` if they are broken."""
     scanned = scan_elements(data, pos)
     if scanned is not None:
         attach_elements(record, scanned[0])

@@ -1,8 +1,9 @@
 r"""STRUCTURED-DATA of RFC 5424 section 6.3, and what devices send for it.
 
-``[id name="value" name="value"][id ...]``: no blank between elements, a blank ends them. In a value ``\"``, ``\\`` and ``\]``
-are escapes and a backslash before anything else is a backslash; quotes decide where a value ends, also when it holds a ``]``
-that should have been escaped. VMware's unquoted values are read too. One pass, no backtracking.
+``[id name="value" name="value"][id ...]``: no blank between elements, a blank ends them. In a value ``\"``,
+``\\`` and ``\]`` are escapes and a backslash before anything else is a backslash; quotes decide where a value
+ends, also when it holds a ``]`` that should have been escaped. VMware's unquoted values are read too. One
+pass, no backtracking.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def scan_elements(data: bytes, pos: int) -> tuple[list[Element], int] | None:
     """Read the SD-ELEMENTs that start at ``pos``.
 
     Returns:
-        The elements and the offset after the last ``]``, or None when they are broken: an element without id or without its
-        end, a parameter without value, a closing ``]`` followed by neither a blank nor the end, or over 1,000 parameters.
+        The elements and the offset after the last ``]``, or None when they are broken: an element without id
+        or without its end, a parameter without value, a closing ``]`` followed by neither a blank nor the
+        end, or over 1,000 parameters.
     """
     elements: list[Element] = []
     budget = MAX_PARAMS
@@ -101,7 +103,7 @@ def _closing_quote(data: bytes, pos: int) -> int:
 
 
 def find_list_end(data: bytes, pos: int) -> int | None:
-    """Find the end of Check Point's ``[key:"value"; key:"value"]``, which is not structured data but stands in its place.
+    """Find the end of Check Point's ``[key:"value"; key:"value"]``, which stands in place of structured data.
 
     Returns:
         The offset after its ``]``, or None when this is not such a list.
@@ -121,7 +123,7 @@ def find_list_end(data: bytes, pos: int) -> int | None:
 
 
 def attach_elements(record: Record, elements: list[Element]) -> None:
-    """Put elements into ``attrs`` as ``{"sd-id": {"name": "value"}}``; a repeated name (or element) makes lists.
+    """Put elements into ``attrs`` as ``{"sd-id": {"name": "value"}}``; a repeated name makes a list.
 
     A parameter named ``trace_id`` also fills the column, the first one if there are several.
     """

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Tag", "scan_tag"]
+__all__ = ["Tag", "is_address", "scan_tag"]
 
+# The tag of nearly every line; what this pattern takes, the scan below would take in the same way.
+_COMMON = re.compile(rb"([A-Za-z_/][\w./()-]*)(?:\[([\w.-]*)\])?:(?: |\Z)")
 _CONTROL_OR_QUOTE = re.compile(rb'[\x00-\x20\x7f="]')
 _CONTROL = re.compile(rb"[\x00-\x20\x7f]")
+_ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){2,8}")
 
 
 class Tag(NamedTuple):
@@ -19,8 +22,16 @@ class Tag(NamedTuple):
     end: int
 
 
+def is_address(word: bytes) -> bool:
+    """Whether a word is an IPv4 or IPv6 address, or looks like one: that is a host, never a program."""
+    return _ADDRESS.fullmatch(word) is not None
+
+
 def scan_tag(data: bytes, pos: int) -> Tag | None:
     """Read the tag that starts at ``pos``; None when the word there is not marked as one."""
+    common = _COMMON.match(data, pos)
+    if common is not None:
+        return Tag(common[1], common[2], common.end())
     end = data.find(b" ", pos)
     word = data[pos:] if end < 0 else data[pos:end]
     colon, bracket = word.find(b":"), word.find(b"[")
@@ -32,7 +43,7 @@ def scan_tag(data: bytes, pos: int) -> Tag | None:
 def _with_proc_id(data: bytes, pos: int, word: bytes, bracket: int) -> Tag | None:
     close = word.find(b"]", bracket)
     name = word[:bracket]
-    if close < 0 or name.endswith(b":") or _CONTROL.search(name):
+    if close < 0 or name.endswith(b":") or _CONTROL.search(name) or is_address(name):
         return None
     if word[close + 1 : close + 2] not in (b"", b":"):
         return None
@@ -42,7 +53,7 @@ def _with_proc_id(data: bytes, pos: int, word: bytes, bracket: int) -> Tag | Non
 
 def _with_colon(data: bytes, pos: int, word: bytes, colon: int) -> Tag | None:
     name, glued = word[:colon], word[colon + 1 :]
-    if _CONTROL_OR_QUOTE.search(name):
+    if _CONTROL_OR_QUOTE.search(name) or is_address(name):
         return None
     # A time, a URL, a drive letter and a port number have a colon too; none of them is a tag.
     if glued and (name.isdigit() or glued.startswith(b"//") or (len(name) == 1 and glued[:1] in b"\\/")):

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MAX_COLUMN_CHARS = 512
-"""Indexed columns: 512 characters are at most 2,048 bytes, below a b-tree's 2,704, and above every RFC 5424 limit."""
+"""512 characters are at most 2,048 bytes: below a b-tree's 2,704, and above every limit of RFC 5424."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -64,7 +64,7 @@ def note(record: Record, name: str, value: Any) -> None:
 
 
 def add_attribute(record: Record, name: str, value: Any) -> None:
-    """Add an attribute under the sender's own name; ``logstreamd`` is ours, so that one moves to ``logstreamd.sender``."""
+    """Add an attribute under the sender's name; ``logstreamd`` is ours, so that moves to ``logstreamd.sender``."""
     if name == "logstreamd":
         note(record, "sender", value)
     else:
@@ -72,7 +72,7 @@ def add_attribute(record: Record, name: str, value: Any) -> None:
 
 
 def add_derived(record: Record, name: str, value: Any) -> None:
-    """Add an attribute read out of the message, unless the sender uses its name: then it goes to ``attrs.logstreamd``."""
+    """Add an attribute of our making; if the sender uses its name, it goes to ``attrs.logstreamd``."""
     if name in record.attrs:
         note(record, name, value)
     else:

@@ -12,8 +12,9 @@ NetScaler  ``10/31/2024:22:14:15 GMT``
 epoch      ``1728684855.003``                         seconds with a fraction (Meraki)
 ========== ========================================== ==========================================
 
-A stamp without year gets the year that brings it nearest to its arrival, one without zone the zone of the input; in the
-hour that a change to winter time repeats, the first one (``fold=0``). Digits are ASCII digits: ``int()`` would take more.
+A stamp without year gets the year that brings it nearest to its arrival, one without zone the zone of the
+input; in the hour that a change to winter time repeats, the first one (``fold=0``). Digits are ASCII digits:
+``int()`` would take more.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ _MONTHS = {
         (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), 1
     )
 }
-# Names that mean one offset only where syslog is concerned; RFC 5322 section 4.3 fixes the American ones. Others (IST, BST)
-# are ambiguous: such a stamp is read in the input's zone.
+# Names that mean one offset only where syslog is concerned; RFC 5322 section 4.3 fixes the American ones.
+# Others (IST, BST) are ambiguous: such a stamp is read in the input's zone.
 _ZONE_HOURS = {
-    b"UTC": 0, b"GMT": 0, b"UT": 0, b"WET": 0, b"WEST": 1, b"CET": 1, b"CEST": 2, b"EET": 2, b"EEST": 3, b"MSK": 3,
-    b"EST": -5, b"EDT": -4, b"CST": -6, b"CDT": -5, b"MST": -7, b"MDT": -6, b"PST": -8, b"PDT": -7,
+    b"UTC": 0, b"GMT": 0, b"UT": 0, b"WET": 0, b"WEST": 1, b"CET": 1, b"CEST": 2, b"EET": 2, b"EEST": 3,
+    b"MSK": 3, b"EST": -5, b"EDT": -4, b"CST": -6, b"CDT": -5, b"MST": -7, b"MDT": -6, b"PST": -8, b"PDT": -7,
 }  # fmt: skip
 
 _ISO_SECONDS = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
 _ISO_TAIL = re.compile(rb"(?:\.(\d+))?(?:(Z)|([+-])(\d\d)(?::?(\d\d))?)?")
 _BSD = re.compile(rb"([A-Za-z]{3}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)(?:\.(\d+))?")
 _BSD_AFTER = re.compile(
-    rb":(?= |\Z)| ([A-Z]{2,5}):(?= |\Z)| (UTC|GMT)(?= )| ([A-Z]{3,5}) ((?:19|20)\d\d)(?= |\Z)| ((?:19|20)\d\d):?(?= |\Z)"
+    rb":(?= |\Z)| ([A-Z]{2,5}):(?= |\Z)| (UTC|GMT)(?= )"
+    rb"| ([A-Z]{3,5}) ((?:19|20)\d\d)(?= |\Z)| ((?:19|20)\d\d):?(?= |\Z)"
 )
 _NX_OS = re.compile(
     rb"(\d{4}) ([A-Za-z]{3}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?: ([A-Z]{1,5}))?:(?= |\Z)"
@@ -92,7 +94,8 @@ def read_iso(stamp: bytes, zone: Zone) -> int | None:
     Returns:
         Microseconds since the epoch, or None when it is not one.
 
-    Source: RFC 5424 section 6.2.3 (upper-case ``T`` and ``Z``, no leap second); digits beyond microseconds are cut off.
+    Source: RFC 5424 section 6.2.3 (upper-case ``T`` and ``Z``, no leap second); digits beyond microseconds
+        are cut off.
     """
     seconds = _iso_seconds(stamp[:19])
     if seconds is None:
@@ -106,11 +109,7 @@ def scan_bsd(data: bytes, pos: int, received_at: int, zone: Zone) -> Stamp | Non
     end = pos + 15
     follower = data[end : end + 1]
     # The common form is fixed and repeats for every line of the same second: one cached look-up.
-    if (
-        follower == b" "
-        and data[end + 1 : end + 3] not in (b"19", b"20")
-        and not data[end + 1 : end + 2].isupper()
-    ):
+    if follower == b" " and not data[end + 1 : end + 5].isdigit() and not data[end + 1 : end + 2].isupper():
         seconds = _bsd_seconds(data[pos:end], received_at // (_DAY_SECONDS * 1_000_000), zone)
         if seconds is not None:
             return Stamp(seconds * 1_000_000, end)
@@ -209,15 +208,11 @@ def _bsd_seconds(stamp: bytes, arrival_day: int, zone: Zone) -> int | None:
     match = _BSD.fullmatch(stamp)
     if match is None or match[3] or match[7]:
         return None
-    seconds = _calendar_seconds(
-        None, match[1], int(match[2]), _clock(match[4], match[5], match[6]), arrival_day
-    )
+    seconds = _calendar_seconds(None, match[1], int(match[2]), _clock(match[4], match[5], match[6]), arrival_day)
     return None if seconds is None else seconds - _zone_offset(zone, seconds // 60)
 
 
-def _calendar_seconds(
-    year: int | None, month: bytes, day: int, clock: int | None, arrival_day: int
-) -> int | None:
+def _calendar_seconds(year: int | None, month: bytes, day: int, clock: int | None, arrival_day: int) -> int | None:
     number = _MONTHS.get(month.lower())
     if number is None or clock is None:
         return None
@@ -226,7 +221,7 @@ def _calendar_seconds(
 
 
 def _nearest_days(month: int, day: int, arrival_day: int) -> int | None:
-    """Return the day in the year before, of or after the arrival that lies nearest to it (29 February needs a leap year)."""
+    """Return the date's day nearest to arrival, in the year before, of or after it (29 February: if it exists)."""
     year = date.fromordinal(arrival_day + _EPOCH_ORDINAL).year
     candidates = [days for y in (year - 1, year, year + 1) if (days := _days(y, month, day)) is not None]
     return min(candidates, key=lambda days: abs(days - arrival_day), default=None)

@@ -41,7 +41,8 @@ def _holds(vector: Vector) -> bool:
     if vector.entry.get("expect_frame_error"):  # strict framers give up; here every byte is in some frame
         joined = b"".join(frames)
         partial = vector.entry.get("partial_frame", "").encode()
-        return joined.rstrip().endswith(vector.raw.rstrip()[-4:]) and (not partial or (frames, flags) == ([partial], [PARTIAL]))
+        kept_whole = joined.rstrip().endswith(vector.raw.rstrip()[-4:])
+        return kept_whole and (not partial or (frames, flags) == ([partial], [PARTIAL]))
     if vector.entry.get("limits"):
         assert TRUNCATED in flags
     return frames == [frame.rstrip(b"\r\n") for frame in expected_frames(vector)]
