@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from logstreamd import __version__, cli
+from logstreamd.cli import configuration
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("HOME", "/home/ana")
-    monkeypatch.setattr(cli, "DEFAULT_CONFIG_FILE", tmp_path / "etc" / "logstreamd.yaml")
+    monkeypatch.setattr(configuration, "DEFAULT_CONFIG_FILE", tmp_path / "etc" / "logstreamd.yaml")
 
 
 def run(*arguments: str | Path, environ: dict[str, str] | None = None) -> Result:
@@ -52,9 +53,9 @@ def test_without_a_file_the_defaults_are_checked() -> None:
 
 
 def test_the_file_in_etc_is_read_when_no_other_is_named(tmp_path: Path) -> None:
-    cli.DEFAULT_CONFIG_FILE.parent.mkdir()
-    cli.DEFAULT_CONFIG_FILE.write_text('http: {listen: "*:80"}\n')
-    assert run("check-config").stdout.startswith(f"ok: {cli.DEFAULT_CONFIG_FILE}: ")
+    configuration.DEFAULT_CONFIG_FILE.parent.mkdir()
+    configuration.DEFAULT_CONFIG_FILE.write_text('http: {listen: "*:80"}\n')
+    assert run("check-config").stdout.startswith(f"ok: {configuration.DEFAULT_CONFIG_FILE}: ")
     other = tmp_path / "other.yaml"
     other.write_text("")
     assert run("check-config", "--config", other).stdout.startswith(f"ok: {other}: ")

@@ -1,0 +1,31 @@
+"""``logstreamd run``: the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from logstreamd.cli.configuration import config_option, configuration
+
+__all__ = ["run"]
+
+
+@click.command()
+@config_option
+def run(config_file: Path | None) -> None:
+    """Receive, store and answer until a signal says stop."""
+    import uvloop
+
+    from logstreamd.daemon import run_daemon
+    from logstreamd.ownlog import configure_log
+    from logstreamd.spool import SpoolError
+    from logstreamd.storage.errors import StorageError
+
+    config, _ = configuration(config_file)
+    configure_log(config.log.level, config.log.format)
+    try:
+        exit_code = uvloop.run(run_daemon(config))
+    except (OSError, StorageError, SpoolError) as problem:
+        raise click.ClickException(str(problem)) from problem
+    raise SystemExit(exit_code)
