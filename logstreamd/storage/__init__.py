@@ -1,0 +1,1 @@
+"""PostgreSQL: the embedded server, connections, schema, partitions, and the transaction that stores a batch."""
