@@ -1,0 +1,142 @@
+"""Signals: the daemon stops in order, and what it has read is in the table or in the spool."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+import pytest
+
+from tests.acceptance.daemon_process import DaemonProcess, wait_for
+from tests.acceptance.database import Database
+from tests.acceptance.senders import Address, send_stream
+
+StartDaemon = Callable[..., DaemonProcess]
+
+_PAUSE_SECONDS = 0.002
+
+
+def lines(service: str, first: int, count: int, padding: str = "") -> list[bytes]:
+    numbers = range(first, first + count)
+    return [f"<14>1 - web-1 {service} 7 - - {padding}seq={number}\n".encode() for number in numbers]
+
+
+class EndlessSender(threading.Thread):
+    """Sends numbered messages over one connection, at most 50,000 a second, until the other side ends it."""
+
+    def __init__(self, to: Address, service: str) -> None:
+        super().__init__(name=f"sender of {service}")
+        self._to = to
+        self._service = service
+        self.sent = 0
+
+    def run(self) -> None:
+        with socket.create_connection(self._to, timeout=30) as connection:
+            while True:
+                try:
+                    connection.sendall(b"".join(lines(self._service, self.sent, 100)))
+                except (BrokenPipeError, ConnectionResetError):
+                    return
+                self.sent += 100
+                time.sleep(_PAUSE_SECONDS)
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_signal_while_messages_arrive_loses_nothing_that_was_read(make_daemon: StartDaemon, number: int) -> None:
+    daemon = make_daemon().start()
+    sender = EndlessSender(daemon.address("tcp"), "endless")
+    with Database(daemon.psql) as database:
+        sender.start()
+        database.wait_for_rows("endless", 1_000)
+        ledger = daemon.stop(number)["tcp"]
+        sender.join(30)
+        assert ledger["dropped"] == ledger["in_flight"] == ledger["spooled"] == 0
+        assert ledger["received"] == ledger["stored"] > 1_000
+        # The connection may have ended inside the last message; every one before it is whole.
+        whole = "SELECT substring(message FROM '^seq=(\\d+)$')::integer FROM logs WHERE id < (SELECT max(id) FROM logs)"
+        numbers = sorted(value for (value,) in database.fetch(whole))
+        assert numbers == list(range(ledger["stored"] - 1))
+        assert sender.sent >= len(numbers) - 100
+
+
+def test_a_stop_without_messages_says_so_and_exits_with_0(make_daemon: StartDaemon) -> None:
+    daemon = make_daemon().start()
+    ledger = daemon.stop()
+    assert all(line["received"] == 0 for line in ledger.values())
+    assert [line["name"] for line in daemon.events("signal")] == ["SIGTERM"]
+
+
+def test_what_the_database_does_not_take_in_time_waits_in_the_spool_for_the_next_start(
+    make_daemon: StartDaemon,
+) -> None:
+    count = 2_000
+    daemon = make_daemon(settings={"writer": {"drain_timeout_seconds": 0.1}}).start()
+    with Database(daemon.psql) as database:
+        database.execute("BEGIN; LOCK TABLE spool_marks")
+        send_stream(daemon.address("tcp"), lines("late", 0, count))
+        wait_for("all messages in the spool", lambda: daemon.ledger("tcp")["spooled"] == count)
+        assert daemon.stop()["tcp"]["spooled"] == count
+        database.execute("ROLLBACK")
+        assert daemon.start().ledger("tcp")["recovered"] == count
+        database.wait_for_rows("late", count)
+        database.assert_each_once("late", count)
+        daemon.stop()
+
+
+def test_tcp_senders_wait_while_the_spool_is_full_and_nothing_is_lost(make_daemon: StartDaemon) -> None:
+    count = 60_000
+    padding = "." * 500  # 60,000 messages are about twice what the spool may hold
+    settings = {"spool": {"max_bytes": "16MiB", "window_bytes": "8MiB"}}
+    daemon = make_daemon(settings=settings).start()
+    messages = lines("patient", 0, count, padding)
+    sender = threading.Thread(target=send_stream, args=(daemon.address("tcp"), messages))
+    with Database(daemon.psql) as database:
+        database.execute("BEGIN; LOCK TABLE spool_marks")
+        sender.start()
+        wait_for("the input waits", lambda: daemon.status()["inputs"]["tcp"]["waiting_for_spool"])
+        answer = daemon.get("/ready")
+        assert (answer.status, answer.json()["ready"]) == (503, False)
+        assert any("input tcp" in problem for problem in answer.json()["problems"])
+        assert daemon.ledger("tcp")["received"] < count
+        database.execute("ROLLBACK")
+        sender.join(60)
+        database.wait_for_rows("patient", count)
+        database.assert_each_once("patient", count)
+    assert daemon.stop()["tcp"]["dropped"] == 0
+
+
+def test_rows_are_there_after_a_second_start_on_the_same_data(make_daemon: StartDaemon, open_directory: Path) -> None:
+    daemon = make_daemon(open_directory / "state", dsn="embedded").start()
+    send_stream(daemon.address("tcp"), lines("kept", 0, 100))
+    wait_for("all messages stored", lambda: daemon.ledger("tcp")["stored"] == 100)
+    daemon.stop()
+    daemon.start()
+    assert len(daemon.logs(service="kept", limit=1_000)) == 100
+    send_stream(daemon.address("tcp"), lines("kept", 100, 100))
+    wait_for("all messages stored", lambda: daemon.ledger("tcp")["stored"] == 100)
+    with Database(daemon.psql) as database:
+        database.assert_each_once("kept", 200)
+    daemon.stop()
+
+
+def test_a_killed_daemon_stores_what_was_spooled_when_it_starts_again(
+    make_daemon: StartDaemon, open_directory: Path
+) -> None:
+    count = 20_000
+    daemon = make_daemon(open_directory / "state", dsn="embedded").start()
+    with Database(daemon.psql) as database:
+        database.execute("BEGIN; LOCK TABLE spool_marks")
+        send_stream(daemon.address("tcp"), lines("killed", 0, count))
+        wait_for("all messages in the spool", lambda: daemon.ledger("tcp")["spooled"] == count)
+        daemon.kill()  # PostgreSQL runs on
+    daemon.start()
+    assert daemon.ledger("tcp")["recovered"] == count
+    with Database(daemon.psql) as database:
+        database.wait_for_rows("killed", count)
+        database.assert_each_once("killed", count)
+    wait_for("an empty spool", lambda: daemon.status()["spool"]["frames"] == 0)
+    daemon.stop()
