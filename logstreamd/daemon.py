@@ -101,7 +101,7 @@ class _Daemon:
             await keeper.ready(_FIRST_CONTACT_SECONDS)
             self._announce(server, dsn)
             self._death = await self._wait()
-        _log.info("stopped")
+        _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
         return 0 if self._death is None else 1
 
     def _on_signal(self, number: int) -> None:
