@@ -36,6 +36,8 @@ _PRUNE_SECONDS = 3_600.0
 # A batch that is still in the spool can come again; its mark is younger than the batch. The margin is for clocks that
 # disagree, and for a deletion in the spool that a power cut undid.
 _PRUNE_MARGIN_SECONDS = 86_400.0
+# How long a request with an Idempotency-Key may be repeated: longer than any client retries.
+_KEEP_REQUESTS = timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -151,6 +153,7 @@ class DatabaseKeeper:
     async def _prune_marks(self, connection: asyncpg.Connection) -> None:
         age = timedelta(seconds=self._oldest_spooled_seconds() + _PRUNE_MARGIN_SECONDS)
         await connection.execute(_SQL["prune_marks"], self._spool_id(), datetime.now(UTC) - age)
+        await connection.execute(_SQL["prune_requests"], datetime.now(UTC) - _KEEP_REQUESTS)
 
     async def close(self) -> None:
         """Close the session; :meth:`run` has ended."""

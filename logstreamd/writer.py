@@ -174,6 +174,8 @@ class Writer:
     def _count(self, batch: Batch, stored: Stored) -> None:
         metrics = self._metrics
         metrics.stored_rows.labels(batch.input).inc(stored.rows)
+        if stored.duplicate:
+            metrics.dropped_frames.labels(batch.input, "duplicate").inc(stored.duplicate)
         if stored.quarantined:
             metrics.quarantined_rows.labels(batch.input).inc(stored.quarantined)
             _log.warning(

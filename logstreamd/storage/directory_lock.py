@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from logstreamd.storage.errors import ClusterError
+from logstreamd.storage.errors import ClusterError, ClusterInUseError
 
 __all__ = ["DirectoryLock"]
 
@@ -31,7 +31,8 @@ class DirectoryLock:
         """Take the lock.
 
         Raises:
-            ClusterError: another process holds it, or the file can't be opened.
+            ClusterInUseError: another process holds it.
+            ClusterError: the file can't be opened.
         """
         if self.held:
             return
@@ -46,7 +47,7 @@ class DirectoryLock:
         except BlockingIOError:
             holder = os.read(descriptor, 20).decode().strip() or "unknown"
             os.close(descriptor)
-            raise ClusterError(
+            raise ClusterInUseError(
                 f"another logstreamd (process {holder}) runs the database in {self._path.parent}: "
                 "stop it, or name another state_dir"
             ) from None

@@ -24,6 +24,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,17 +33,12 @@ import asyncpg
 
 from logstreamd.storage import postmaster
 from logstreamd.storage.cluster import OWNER, Cluster
+from logstreamd.storage.cluster_directory import RELOCATED, place_cluster
 from logstreamd.storage.directory_lock import DirectoryLock
-from logstreamd.storage.errors import ClusterError
-from logstreamd.storage.os_account import (
-    Account,
-    blocking_directory,
-    owner_account,
-    unprivileged_account,
-)
+from logstreamd.storage.errors import ClusterError, ClusterInUseError
+from logstreamd.storage.os_account import Account, owner_account, unprivileged_account
 from logstreamd.storage.postgres_binaries import PostgresBinaries, find_binaries, inspect_binaries
 from logstreamd.storage.socket_directory import ensure_socket_directory
-from logstreamd.storage.state_directory import SYSTEM_STATE_DIR, create_state_dir
 
 __all__ = ["DATABASE", "EmbeddedPostgres"]
 
@@ -54,6 +51,7 @@ class EmbeddedPostgres:
 
     Args:
         data_dir: where everything of it lies; made when missing.
+        relocated: where the files go when the server's user can't reach ``data_dir``, which then is a link.
         bin_dir: the directory of PostgreSQL's programs, instead of the first that are found.
         start_timeout_seconds: after a crash the server replays up to ``max_wal_size`` before it answers.
         stop_timeout_seconds: for stopping in order, after which it is told to stop at once.
@@ -63,18 +61,23 @@ class EmbeddedPostgres:
         self,
         data_dir: Path,
         *,
+        relocated: Path = RELOCATED,
         bin_dir: Path | None = None,
         start_timeout_seconds: int = 300,
         stop_timeout_seconds: int = 30,
     ) -> None:
         self.data_dir = data_dir.absolute()
+        self._relocated = relocated
         self._bin_dir = bin_dir
         self._start_timeout_seconds = start_timeout_seconds
         self._stop_timeout_seconds = stop_timeout_seconds
-        self._pgdata = self.data_dir / "pgdata"
         self._lock = DirectoryLock(self.data_dir / "lock")
         self._cluster: Cluster | None = None
         self._socket_dir: Path | None = None
+
+    @property
+    def _pgdata(self) -> Path:
+        return self.data_dir / "pgdata"
 
     @property
     def version(self) -> str | None:
@@ -118,9 +121,27 @@ class EmbeddedPostgres:
         """Return once the server process is gone, whoever ended it."""
         await postmaster.wait_gone(self._pgdata)
 
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[str]:
+        """Yield the DSN of the server that a daemon runs here, or run it for as long as it is needed.
+
+        Raises:
+            ClusterError: as :meth:`start`.
+        """
+        try:
+            dsn = await self.start()
+        except ClusterInUseError:
+            self._socket_dir = (self.data_dir / "socket").resolve()
+            dsn = self.dsn()
+        try:
+            yield dsn
+        finally:
+            await self.stop()
+
     def _start_server(self) -> None:
         account = self._choose_account()
-        create_state_dir(self.data_dir)
+        # The lock's file stays where it is whether the way there leads over a link or not.
+        self.data_dir = place_cluster(self.data_dir, account, relocated=self._relocated)
         self._lock.acquire()
         try:
             cluster = Cluster(
@@ -154,13 +175,6 @@ class EmbeddedPostgres:
             raise ClusterError(
                 f"{self._pgdata} belongs to the user {account.name}: "
                 "run logstreamd as an ordinary user who owns it, or name another state_dir"
-            )
-        blocked = blocking_directory(account, self.data_dir)
-        if blocked is not None:
-            raise ClusterError(
-                f"PostgreSQL refuses to run as root, and the user {account.name} that runs it instead "
-                f"can't pass {blocked} to reach {self.data_dir}. Set state_dir to a path it can reach, "
-                f"such as {SYSTEM_STATE_DIR}, or run logstreamd as an ordinary user"
             )
         return account
 

@@ -19,7 +19,7 @@ from enum import Enum
 
 import asyncpg
 
-__all__ = ["ClusterError", "Failure", "SchemaError", "StorageError", "classify", "copy_line"]
+__all__ = ["ClusterError", "ClusterInUseError", "Failure", "SchemaError", "StorageError", "classify", "copy_line"]
 
 
 class StorageError(Exception):
@@ -28,6 +28,10 @@ class StorageError(Exception):
 
 class ClusterError(StorageError):
     """The embedded PostgreSQL can't be set up, started or stopped."""
+
+
+class ClusterInUseError(ClusterError):
+    """Another process runs the embedded PostgreSQL in this directory."""
 
 
 class SchemaError(StorageError):

@@ -28,7 +28,14 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _SQL = load_queries("store.sql")
 
-DATABASE_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, OpenedState)
+DATABASE_TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    OpenedState,
+)
 """What an attempt may fail with and be repeated."""
 
 _FAILURES_TO_OPEN = 5

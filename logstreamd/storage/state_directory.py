@@ -1,44 +1,11 @@
-"""Where the daemon keeps what must outlive it: the spool and the embedded database.
-
-================================  =============================================================
-started                           default
-================================  =============================================================
-by systemd (``STATE_DIRECTORY``)  the directory systemd made, ``/var/lib/logstreamd``
-as root                           ``/var/lib/logstreamd``
-as anybody else                   ``$XDG_STATE_HOME/logstreamd`` or ``~/.local/state/logstreamd``
-================================  =============================================================
-
-Root's home won't do: the embedded PostgreSQL runs as an unprivileged user, who can't pass a home of 0700.
-"""
+"""Making the directories that hold what must outlive the daemon: the spool and the embedded database."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["SYSTEM_STATE_DIR", "create_state_dir", "default_state_dir"]
-
-SYSTEM_STATE_DIR = Path("/var/lib/logstreamd")
-
-
-def default_state_dir(environ: Mapping[str, str] | None = None, *, uid: int | None = None) -> Path:
-    """Return the state directory used when the configuration names none.
-
-    Args:
-        environ: the environment (default: ours).
-        uid: the user we run as (default: our effective uid).
-    """
-    environ = os.environ if environ is None else environ
-    uid = os.geteuid() if uid is None else uid
-    if from_systemd := environ.get("STATE_DIRECTORY"):
-        return Path(from_systemd.split(":")[0])
-    if uid == 0:
-        return SYSTEM_STATE_DIR
-    state_home = environ.get("XDG_STATE_HOME", "")
-    # A relative path there has to be ignored: XDG Base Directory Specification, "Environment variables".
-    base = Path(state_home) if state_home.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "logstreamd"
+__all__ = ["create_state_dir"]
 
 
 def create_state_dir(path: Path) -> Path:

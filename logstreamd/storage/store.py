@@ -1,7 +1,8 @@
 """A batch → one transaction: its marker, its rows, and its poison in quarantine.
 
 The marker ``(spool_id, seq)`` goes in first. When it is there already the batch was stored by an attempt whose answer
-got lost, and nothing is written again. While another backend still holds it uncommitted (a connection that died on our
+got lost, and nothing is written again. A batch of an HTTP request that may be sent twice brings a second marker, the
+request's, which is stored in the same way. While another backend still holds it uncommitted (a connection that died on our
 side and not yet on the server's) the insert waits, runs into ``lock_timeout`` and is tried again later.
 
 Rows that PostgreSQL refuses are found by the line its error points at, not by trial: everything before that line is
@@ -39,11 +40,13 @@ class Stored:
     Attributes:
         rows: stored in ``logs``.
         quarantined: kept in ``quarantine``.
-        repeated: the batch had been stored before.
+        duplicate: not stored, because the same request was stored before.
+        repeated: the batch was stored by an earlier attempt, and nothing was done now.
     """
 
     rows: int
     quarantined: int = 0
+    duplicate: int = 0
     repeated: bool = False
 
 
@@ -66,9 +69,13 @@ async def store_batch(
     faults.hit("pg.begin")
     async with connection.transaction():
         if await connection.fetchval(_SQL["mark"], spool_id, seq, len(batch)) is None:
-            quarantined = await connection.fetchval(_SQL["quarantined_of"], spool_id, seq)
-            return Stored(len(batch) - quarantined, quarantined, repeated=True)
+            (became,) = await connection.fetch(_SQL["became_of"], spool_id, seq)
+            rows, quarantined = became["row_count"], became["quarantined"]
+            return Stored(rows - quarantined, quarantined, duplicate=len(batch) - rows, repeated=True)
         faults.hit("pg.marker")
+        if batch.request and await connection.fetchval(_SQL["mark_request"], *batch.request) is None:
+            await connection.execute(_SQL["mark_nothing_stored"], spool_id, seq)
+            return Stored(0, duplicate=len(batch))
         poison = await _copy_all(connection, encoded)
         if poison:
             await connection.executemany(_SQL["quarantine"], _quarantine_rows(batch, poison, spool_id, seq))

@@ -13,6 +13,8 @@ n               4                                     frames
 p               4                                     peers
 peers length    4                                     bytes of all peers together
 data length     4                                     bytes of all frames together
+request        16                                     UUID of the request it came with, or zeros
+part            4                                     which part of that request it is
 input           input length                          UTF-8
 peer lengths    2 x p                                 bytes of each peer
 peers           peers length                          UTF-8, one after the other
@@ -37,6 +39,7 @@ from array import array
 from itertools import accumulate, pairwise
 from operator import le
 from typing import Any
+from uuid import UUID
 
 from logstreamd.wire.batch import Batch
 
@@ -44,8 +47,9 @@ __all__ = ["BatchVersionError", "CorruptBatch", "decode_batch", "encode_batch", 
 
 _MAGIC = b"LSB\0"
 _VERSION = 1
-_HEADER = struct.Struct("<4sHHIIII")
+_HEADER = struct.Struct("<4sHHIIII16sI")
 _CRC = struct.Struct("<I")
+_NO_REQUEST = UUID(int=0)
 _FRAME_TABLE_BYTES = 4 + 8 + 2 + 1
 
 
@@ -69,7 +73,9 @@ def encode_batch(batch: Batch) -> bytes:
     name = _to_bytes(batch.input)
     peers = [_to_bytes(peer) for peer in batch.peers]
     peer_text = b"".join(peers)
-    header = _HEADER.pack(_MAGIC, _VERSION, len(name), len(batch.ends), len(peers), len(peer_text), len(batch.data))
+    request, request_part = batch.request or (_NO_REQUEST, 0)
+    lengths = (len(name), len(batch.ends), len(peers), len(peer_text), len(batch.data))
+    header = _HEADER.pack(_MAGIC, _VERSION, *lengths, request.bytes, request_part)
     parts = [
         header,
         name,
@@ -114,12 +120,15 @@ def decode_batch(body: bytes | memoryview) -> Batch:
     found = zlib.crc32(content)
     if found != expected:
         raise CorruptBatch(f"checksum {found:#010x}, expected {expected:#010x}")
-    magic, version, *sizes = _HEADER.unpack_from(content)
+    magic, version, *sizes, request, part = _HEADER.unpack_from(content)
     if magic != _MAGIC:
         raise CorruptBatch(f"begins with {magic!r}, expected {_MAGIC!r}")
     if version > _VERSION:
         raise BatchVersionError(f"batch version {version}, this logstreamd reads up to {_VERSION}")
-    return _read(content, *sizes)
+    batch = _read(content, *sizes)
+    if request != _NO_REQUEST.bytes:
+        batch.request = (UUID(bytes=request), part)
+    return batch
 
 
 def _read(content: memoryview, name_bytes: int, rows: int, peers: int, peer_bytes: int, data_bytes: int) -> Batch:

@@ -7,8 +7,18 @@ INSERT INTO spool_marks (spool_id, seq, row_count) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING
 RETURNING true
 
--- quarantined_of --
-SELECT count(*) FROM quarantine WHERE spool_id = $1 AND seq = $2
+-- mark_request --
+INSERT INTO request_marks (request, part) VALUES ($1, $2)
+ON CONFLICT DO NOTHING
+RETURNING true
+
+-- mark_nothing_stored --
+UPDATE spool_marks SET row_count = 0 WHERE spool_id = $1 AND seq = $2
+
+-- became_of --
+SELECT row_count, (SELECT count(*) FROM quarantine WHERE spool_id = $1 AND seq = $2) AS quarantined
+FROM spool_marks
+WHERE spool_id = $1 AND seq = $2
 
 -- quarantine --
 INSERT INTO quarantine (received_at, input, peer, reason, raw, spool_id, seq, position)

@@ -291,13 +291,46 @@ async def test_a_large_log_is_put_aside_at_the_next_start(
 
 
 @as_root
-async def test_root_is_told_which_directory_the_servers_user_cannot_pass(data_dir: Path) -> None:
+async def test_a_cluster_that_the_servers_user_cannot_reach_lies_elsewhere_behind_a_link(data_dir: Path) -> None:
     closed = data_dir.parents[1] / "root"
     closed.mkdir(mode=0o700)
-    with pytest.raises(ClusterError, match=rf"can't pass {closed} .*/var/lib/logstreamd"):
-        await EmbeddedPostgres(closed / "state/postgres").start()
-    assert list(closed.iterdir()) == []
+    relocated = data_dir.parents[1] / "clusters"
+    wanted = closed / "state/postgres"
+    for _ in range(2):  # the second start finds the way again
+        server = EmbeddedPostgres(wanted, relocated=relocated)
+        assert await value(await server.start(), "SELECT 1") == 1
+        await server.stop()
+        assert wanted.readlink() == server.data_dir
+        assert list(relocated.iterdir()) == [server.data_dir]
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@as_root
+async def test_a_link_whose_cluster_is_gone_is_not_replaced_by_an_empty_database(data_dir: Path) -> None:
+    wanted = data_dir.parents[1] / "postgres"
+    wanted.symlink_to(data_dir.parents[1] / "gone")
+    with pytest.raises(ClusterError, match="bring it back, or remove .* to start with an empty one"):
+        await EmbeddedPostgres(wanted).start()
+
+
+@as_root
+async def test_nothing_is_moved_when_no_place_can_be_reached(data_dir: Path) -> None:
+    closed = data_dir.parents[1] / "root"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(ClusterError, match="set state_dir to a path it can reach"):
+        await EmbeddedPostgres(closed / "state/postgres", relocated=closed / "clusters").start()
+    assert list(closed.iterdir()) == []
+
+
+async def test_a_running_server_is_borrowed_and_one_that_is_down_runs_for_as_long_as_it_takes(
+    server: EmbeddedPostgres, data_dir: Path
+) -> None:
+    async with EmbeddedPostgres(data_dir).borrowed() as dsn:
+        assert await value(dsn, "SELECT 1") == 1
+    await server.start()
+    async with EmbeddedPostgres(data_dir).borrowed() as dsn:
+        assert await value(dsn, "SELECT 1") == 1
+    assert await value(server.dsn(), "SELECT 1") == 1
 
 
 @as_root

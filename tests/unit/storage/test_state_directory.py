@@ -4,26 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-import pytest
-
-from logstreamd.storage.state_directory import create_state_dir, default_state_dir
-
-
-@pytest.mark.parametrize(
-    ("environ", "uid", "expected"),
-    [
-        ({"STATE_DIRECTORY": "/var/lib/logs:/var/lib/more"}, 1000, "/var/lib/logs"),
-        ({}, 0, "/var/lib/logstreamd"),
-        ({"XDG_STATE_HOME": "/home/me/state"}, 1000, "/home/me/state/logstreamd"),
-        ({"XDG_STATE_HOME": "relative"}, 1000, "/home/me/.local/state/logstreamd"),
-        ({}, 1000, "/home/me/.local/state/logstreamd"),
-    ],
-)
-def test_the_default_state_directory(
-    environ: dict[str, str], uid: int, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert default_state_dir(environ, uid=uid) == Path(expected)
+from logstreamd.storage.state_directory import create_state_dir
 
 
 def test_new_directories_are_made_without_asking_the_umask_and_old_ones_stay_as_they_are(tmp_path: Path) -> None:

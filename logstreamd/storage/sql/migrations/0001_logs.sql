@@ -66,8 +66,19 @@ CREATE TABLE public.spool_marks (
 COMMENT ON TABLE public.spool_marks IS 'Which batches of which spool are stored, written in the transaction of the batch: a repeated batch is recognised';
 COMMENT ON COLUMN public.spool_marks.spool_id IS 'The spool of one receiver';
 COMMENT ON COLUMN public.spool_marks.seq IS 'Position of the batch in that spool';
-COMMENT ON COLUMN public.spool_marks.row_count IS 'Lines in the batch, those in quarantine included';
+COMMENT ON COLUMN public.spool_marks.row_count IS 'Lines of the batch that were stored, in logs or in quarantine; 0 for a repeated request';
 COMMENT ON COLUMN public.spool_marks.stored_at IS 'When the batch was stored';
+
+CREATE TABLE public.request_marks (
+    request   uuid        NOT NULL,
+    part      integer     NOT NULL,
+    stored_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (request, part)
+);
+COMMENT ON TABLE public.request_marks IS 'HTTP requests with an Idempotency-Key that are stored: the same request is not stored a second time';
+COMMENT ON COLUMN public.request_marks.request IS 'Made from the key and the body of the request';
+COMMENT ON COLUMN public.request_marks.part IS 'Which batch of the request';
+COMMENT ON COLUMN public.request_marks.stored_at IS 'When the batch was stored';
 
 -- Texts only, and no check: what lands here was refused once and must not be refused again.
 CREATE TABLE public.quarantine (
