@@ -29,6 +29,7 @@ from logstreamd.wire.timestamps import Stamp, scan_stamp
 __all__ = ["fill"]
 
 _COMMON_HOST = re.compile(rb"[A-Za-z0-9][\w.-]{0,254}(?= |\Z)")
+_LETTER_OR_DIGIT = re.compile(rb"[0-9A-Za-z\x80-\xff]")
 _FORWARDED = re.compile(rb"Message forwarded from ([^ :]{1,255}): ")
 _REPEATED = b"last message repeated "
 _ONE_WORD = re.compile(rb"[A-Za-z][\w./-]{0,47}")
@@ -101,7 +102,7 @@ def _scan_host(data: bytes, pos: int) -> int:
         return pos + len(word) if is_address(word[:-1]) else pos
     if b"[" in word or b"=" in word or word.startswith((b"%", b"CEF:", b"LEEF:")):
         return pos
-    if data.startswith(_REPEATED, pos) or not any(0x30 <= byte <= 0x39 or byte >= 0x41 for byte in word):
+    if data.startswith(_REPEATED, pos) or not _LETTER_OR_DIGIT.search(word):
         return pos
     return pos + len(word)
 
@@ -156,6 +157,4 @@ def _take_structured_data(record: Record, data: bytes, pos: int) -> int:
 
 
 def _skip_blanks(data: bytes, pos: int) -> int:
-    while data[pos : pos + 1] == b" ":
-        pos += 1
-    return pos
+    return len(data) - len(data[pos:].lstrip(b" "))

@@ -16,11 +16,12 @@ from logstreamd.wire.text import add_attribute, decode_text, fit_column
 
 __all__ = ["Element", "attach_elements", "find_list_end", "scan_elements"]
 
-MAX_PARAMS = 1000
+MAX_KEYS = 1000
 """As many keys as a JSON document may have; a frame with more keeps its structured data as text."""
 
 _NAME = re.compile(rb'[^\x00-\x20="\]\x7f]+')
 _BARE_VALUE = re.compile(rb'[^\x00-\x20"\]\x7f]+')
+_NOT_BLANK = re.compile(rb"[^ ]")
 _ESCAPE = re.compile(rb'\\(["\\\]])')
 _LIST_NAME = re.compile(rb'[^\x00-\x20=:"\]\x7f]+:"')
 
@@ -38,13 +39,14 @@ def scan_elements(data: bytes, pos: int) -> tuple[list[Element], int] | None:
     Returns:
         The elements and the offset after the last ``]``, or None when they are broken: an element without id
         or without its end, a parameter without value, a closing ``]`` followed by neither a blank nor the
-        end, or over 1,000 parameters.
+        end, or over 1,000 elements and parameters.
     """
     elements: list[Element] = []
-    budget = MAX_PARAMS
+    budget = MAX_KEYS
     while data[pos : pos + 1] == b"[":
         name = _NAME.match(data, pos + 1)
-        if name is None:
+        budget -= 1
+        if name is None or budget < 0:
             return None
         scanned = _scan_params(data, name.end(), budget)
         if scanned is None:
@@ -62,8 +64,7 @@ def _scan_params(data: bytes, pos: int, budget: int) -> tuple[list[tuple[bytes, 
     params: list[tuple[bytes, bytes]] = []
     while True:
         start = pos
-        while data[pos : pos + 1] == b" ":
-            pos += 1
+        pos = len(data) if (word := _NOT_BLANK.search(data, pos)) is None else word.start()
         if data[pos : pos + 1] == b"]":
             return params, pos + 1
         name = _NAME.match(data, pos) if pos > start else None
@@ -109,7 +110,7 @@ def find_list_end(data: bytes, pos: int) -> int | None:
         The offset after its ``]``, or None when this is not such a list.
     """
     pos += 1
-    for _ in range(MAX_PARAMS):
+    for _ in range(MAX_KEYS):
         name = _LIST_NAME.match(data, pos)
         end = _closing_quote(data, name.end()) if name is not None else -1
         if end < 0:

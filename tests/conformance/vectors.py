@@ -50,9 +50,7 @@ def load(kind: str) -> list[Vector]:
 def load_devices() -> list[Vector]:
     lines = (DATA / "device-samples.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
-    return [
-        Vector(f"{entry['vendor']}-{number}", _bytes(entry), entry) for number, entry in enumerate(entries, 1)
-    ]
+    return [Vector(f"{entry['vendor']}-{number}", _bytes(entry), entry) for number, entry in enumerate(entries, 1)]
 
 
 def expected_frames(vector: Vector) -> list[bytes]:
@@ -116,9 +114,7 @@ def _structured_data(record: Record, _: Any) -> dict[str, Any]:
 
 
 def _structured_data_includes(record: Record, wanted: dict[str, Any]) -> dict[str, Any]:
-    return {
-        sd_id: {name: record.attrs.get(sd_id, {}).get(name) for name in params} for sd_id, params in wanted.items()
-    }
+    return {sd_id: {name: record.attrs.get(sd_id, {}).get(name) for name in params} for sd_id, params in wanted.items()}
 
 
 def _structured_data_text(record: Record, wanted: str) -> str | None:
