@@ -26,7 +26,20 @@ from logstreamd.spool.limits import PAGE_BYTES
 from logstreamd.spool.rows import Row, number_seal
 from logstreamd.spool.statements import QUERIES, SCHEMA
 
-__all__ = ["Changes", "CorruptDatabaseError", "SpoolDatabase", "Usage", "connect", "is_corruption", "probe"]
+__all__ = [
+    "APPLICATION_ID",
+    "Changes",
+    "CorruptDatabaseError",
+    "SpoolDatabase",
+    "Usage",
+    "connect",
+    "create_private",
+    "create_schema",
+    "is_corruption",
+    "probe",
+    "read_number",
+    "read_row",
+]
 
 APPLICATION_ID = 0x4C53504C
 """``LSPL``, in the header of the file: whose database it is."""
@@ -38,6 +51,7 @@ read.
 
 _VACUUM_PAGES = 256  # 2 MiB a step: a step of idle work must not keep an append waiting
 _CHANGED_PAGES = 4  # of tables, free list and page map, by one more or less row
+_FRAME_HEADER_BYTES = 24  # before every page in the log
 _HEADER = struct.Struct(">16s44xI4xI28x")  # magic, user_version at 60, application_id at 68
 _MAGIC = b"SQLite format 3\0"
 
@@ -177,9 +191,9 @@ class SpoolDatabase:
         if connection.execute("PRAGMA page_size").fetchone() != (PAGE_BYTES,):
             raise CorruptDatabaseError("its pages have another size than a spool's")
         self._durable = None
+        self._log_used = self._log_size()
         if self.path.stat().st_size <= CHECKED_BYTES:
             self._check()
-        self.empty_log()  # after a failed fsync the log may only seem to be on disk: write all of it again
 
     def _check(self) -> None:
         faults_found = [text for (text,) in self._run("PRAGMA quick_check(3)")]
@@ -275,7 +289,9 @@ class SpoolDatabase:
             if rows and length > max_bytes:
                 break
             max_bytes -= length
-            rows.append(read_row(self._connection_(), columns))
+            row = read_row(self._connection_(), columns)
+            row.number = read_number(self._connection_(), row.seq)
+            rows.append(row)
         return rows
 
     def tidy(self) -> bool:
@@ -289,6 +305,7 @@ class SpoolDatabase:
         if self._run("PRAGMA freelist_count") == [(0,)]:
             return False
         self._set_durable(False)
+        self._log_used += _VACUUM_PAGES * (PAGE_BYTES + _FRAME_HEADER_BYTES)  # pages in use move to the front
         # as a script: execute() takes one step of a pragma that returns no columns, and a step is a page
         self._connection_().executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
@@ -314,7 +331,7 @@ class SpoolDatabase:
         """See that a transaction does not make the log longer than it may be."""
         pages = _CHANGED_PAGES + sum(len(row.body) // PAGE_BYTES + _CHANGED_PAGES for row in changes.rows)
         pages += len(changes.deleted) * _CHANGED_PAGES
-        nbytes = pages * (PAGE_BYTES + 24)  # 24: the header of a frame of the log
+        nbytes = pages * (PAGE_BYTES + _FRAME_HEADER_BYTES)
         if self._log_used and self._log_used + nbytes > self._wal_bytes and not self.empty_log("RESTART"):
             raise OSError(errno.ENOSPC, "a reader of the spool keeps its log from being emptied")
         self._log_used += nbytes
@@ -356,14 +373,15 @@ def create_schema(connection: sqlite3.Connection) -> None:
 
 
 def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
-    """Read the body and the number of a row whose small columns are known."""
+    """Read the body of a row whose small columns are known."""
     seq, appended_at, name, frames, seal = columns
     (body,) = connection.execute(QUERIES["body"], (seq,)).fetchone()
-    number = connection.execute(QUERIES["number"], (seq,)).fetchone()
-    return Row(seq, appended_at, name, frames, seal, body, _sealed_number(seq, number))
+    return Row(seq, appended_at, name, frames, seal, body)
 
 
-def _sealed_number(seq: int, found: tuple[int, int] | None) -> int | None:
+def read_number(connection: sqlite3.Connection, seq: int) -> int | None:
+    """Read the number a batch was given; None when it has none, or none that is whole."""
+    found = connection.execute(QUERIES["number"], (seq,)).fetchone()
     if found is None or found[1] != number_seal(seq, found[0]):
         return None
-    return found[0]
+    return int(found[0])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logstreamd.spool.database import CorruptDatabaseError, connect, probe, read_row
+from logstreamd.spool.database import CorruptDatabaseError, connect, probe, read_number, read_row
 from logstreamd.spool.directory import SpoolDirectory
 from logstreamd.spool.interface import SpoolError
 from logstreamd.spool.rows import Row
@@ -146,7 +146,11 @@ def _row_after(connection: sqlite3.Connection, seq: int) -> Row | None:
     connection.execute("BEGIN")  # one view of the row and its body
     try:
         found = connection.execute(QUERIES["after"], (seq,)).fetchone()
-        return None if found is None else read_row(connection, found[:-1])
+        if found is None:
+            return None
+        row = read_row(connection, found[:-1])
+        row.number = read_number(connection, row.seq)
+        return row
     finally:
         connection.execute("COMMIT")
 

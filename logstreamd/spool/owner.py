@@ -48,6 +48,8 @@ _IDLE_SECONDS = 0.5  # quiet for this long: time to empty the log
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 5.0  # a disk that was full is looked at this often at least
 
+_WAITING = "the spool waits for the disk"
+
 _DISK_ERRORS = (sqlite3.Error, OSError, CorruptDatabaseError)
 
 
@@ -119,8 +121,9 @@ class Owner:
             self._corrupt = str(error)
         self._open()
         self._identity = identity or self._identity
+        if identity is None:
+            self._directory.write_identity(self._identity)
         self._last_seq = max(self._database.last_seq(), self._identity.reserved_seq)
-        self._reserve(self._last_seq + 1)
         cost = sum(map(disk_cost, self._database.lengths()))
         last_seq = self._database.last_seq()
         self._emit(Opened(self._identity.id, self._last_seq + 1, last_seq, self._database.usage(), cost))
@@ -151,11 +154,13 @@ class Owner:
 
     def _turn(self) -> None:
         self._collect(self._patience())
-        if self._retry_at is not None and time.monotonic() < self._retry_at and not self._stopping:
-            self._refuse("the spool waits for the disk")
-            return
+        waiting = self._retry_at is not None and time.monotonic() < self._retry_at and not self._stopping
         try:
-            self._work()
+            if waiting:
+                self._refuse(_WAITING)
+            self._answer()
+            if not waiting:
+                self._work()
         except _DISK_ERRORS as error:
             self._break(error)
 
@@ -197,36 +202,47 @@ class Owner:
                 self._stopping = True
         return 0
 
+    def _answer(self) -> None:
+        """Read what is asked for: a disk that takes nothing more must still give what it has."""
+        while self._reads:
+            if not self._database.is_open:
+                self._open()
+            self._read(self._reads[0])
+            self._reads.pop(0)
+
     def _work(self) -> None:
-        reopened = not self._database.is_open
-        if reopened:
+        if not self._database.is_open:
             self._open()
-            self._start_anew_if_empty()
-        busy = bool(self._changes)
-        if busy:
-            self._commit()
-        if reopened:
-            self._retry_at = None
-            self._emit(Ready())
+        if self._failing:
+            self._recover()
         while self._recounts:
             self._recount(self._recounts[0])
             self._recounts.pop(0)
-        while self._reads:
-            self._read(self._reads[0])
-            self._reads.pop(0)
+        if self._changes:
+            self._commit()
+        elif self._sync_due is None and not self._stopping:
+            self._untidy = self._database.tidy()
         if self._sync_due is not None and time.monotonic() >= self._sync_due:
             self._database.sync()
             self._sync_due = None
-        elif not busy and self._sync_due is None:
-            self._untidy = self._database.tidy()
 
-    def _start_anew_if_empty(self) -> None:
-        """When the disk had no space even for deleting and nothing here is needed any more, begin with an
-        empty file.
+    def _recover(self) -> None:
+        """Get back to a file that is on disk for certain.
+
+        After a failed fsync the log may only seem to be on disk, and all that follows in it would be lost with it in a
+        power cut; so all of it is moved into the database before anything is appended. On a full disk that may take
+        until everything is stored, and then an empty file is the way out.
         """
+        self._refuse(_WAITING)
         deleted = self._changes.deleted
-        if self._failing and deleted and self._database.seqs(len(deleted) + 1) <= deleted:
+        if deleted and self._database.seqs(len(deleted) + 1) <= deleted:
             self._database.start_anew()
+        if self._changes:
+            self._commit()
+        self._database.empty_log()
+        self._failing = False
+        self._retry_at = None
+        self._emit(Ready())
 
     def _commit(self) -> None:
         changes = self._changes
@@ -243,7 +259,6 @@ class Owner:
                 self._sync_due = time.monotonic() + self._sync_seconds
         self._changes = Changes()
         self._untidy = True
-        self._failing = False
         self._emit(Committed(appended, tuple(changes.deleted)))
         if changes.deleted:
             faults.hit("spool.ack_written")
@@ -255,6 +270,8 @@ class Owner:
         reached = self._last_seq
         rows = self._database.read(read.after, read.max_bytes)
         for row in rows:
+            if row.seq in self._changes.deleted:  # not kept, or stored: only the disk has not been told yet
+                continue
             try:
                 found.append(Spooled(row.seq, row.batch(), row.appended_at, row.number))
             except CorruptBatch as error:

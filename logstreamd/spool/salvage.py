@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from logstreamd import faults
-from logstreamd.spool.database import connect, create_private, create_schema, read_row
+from logstreamd.spool.database import connect, create_private, create_schema, read_number, read_row
 from logstreamd.spool.directory import SpoolDirectory, sync_directory
 from logstreamd.spool.limits import PAGE_BYTES
 from logstreamd.spool.rows import Row, number_seal
@@ -139,8 +139,10 @@ def _intact_rows(database: Path, salvaged: Salvaged) -> Iterator[Row]:
                 row.batch()
             except (sqlite3.Error, CorruptBatch):
                 salvaged.lose(columns[2], columns[3])
-            else:
-                yield row
+                continue
+            with suppress(sqlite3.Error):  # without its number the batch gets a new one: later row ids, nothing lost
+                row.number = read_number(source, row.seq)
+            yield row
 
 
 def _readable(source: sqlite3.Connection) -> Iterator[list[Any]]:
