@@ -55,8 +55,9 @@ def _with_colon(data: bytes, pos: int, word: bytes, colon: int) -> Tag | None:
     name, glued = word[:colon], word[colon + 1 :]
     if _CONTROL_OR_QUOTE.search(name) or is_address(name):
         return None
-    # A time, a URL, a drive letter and a port number have a colon too; none of them is a tag.
-    if glued and (name.isdigit() or glued.startswith(b"//") or (len(name) == 1 and glued[:1] in b"\\/")):
+    # A time, a URL, a drive letter and an event format have a colon too; none of them is a tag.
+    is_path = glued.startswith(b"//") or (len(name) == 1 and glued[:1] in (b"\\", b"/"))
+    if glued and (is_path or name.isdigit() or name in (b"CEF", b"LEEF")):
         return None
     return Tag(name, None, _message_start(data, pos + colon + 1))
 

@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-__all__ = ["Stamp", "read_iso", "scan_bsd", "scan_stamp"]
+__all__ = ["Stamp", "Zone", "read_iso", "scan_bsd", "scan_stamp"]
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
