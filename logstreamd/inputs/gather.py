@@ -17,13 +17,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from logstreamd.metrics import Metrics
-from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
+from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch
 
 __all__ = ["Append", "Gatherer"]
 
 # Four batches of 2 MiB per input: enough to read on while a slow disk commits one, small beside the memory goal.
 _MAX_SEALED = 4
 _RETRY_SECONDS = 0.5
+# A batch tells its senders apart by 16-bit numbers. Connections that come and go without a message use them up, too.
+_MAX_PEERS = MAX_ROWS
 
 
 class Append(Protocol):
@@ -76,11 +78,13 @@ class Gatherer:
         self._loop = asyncio.get_running_loop()
         self._sealed: deque[Batch] = deque()
         self._submitted: Batch | None = None
+        self._durable: asyncio.Future[int] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._counted = 0
+        self._gave_up = False
         self.congested = False
         self.batch = self._new_batch()
 
@@ -90,8 +94,11 @@ class Gatherer:
 
     def count_in_flight(self) -> int:
         """Frames received that are not in the spool yet."""
-        submitted = len(self._submitted) if self._submitted else 0
-        return len(self.batch) + submitted + sum(map(len, self._sealed))
+        waiting = len(self.batch) + sum(map(len, self._sealed))
+        # The spool has it in its books as soon as the future is done; our callback runs a turn of the loop later.
+        if self._submitted is None or _is_kept(self._durable):
+            return waiting
+        return waiting + len(self._submitted)
 
     def added(self, received_bytes: int) -> None:
         """Take note of the frames appended to :attr:`batch` since the last call; seal it when it is full.
@@ -102,15 +109,19 @@ class Gatherer:
         self._metrics.received_bytes.labels(self.name).inc(received_bytes)
         batch = self.batch
         new = len(batch) - self._counted
-        if not new:
-            return
-        self._metrics.received_frames.labels(self.name).inc(new)
-        self._count_marks(batch.flags[self._counted :])
-        self._counted = len(batch)
-        self._idle.clear()
-        if batch.full:
+        if new:
+            self._metrics.received_frames.labels(self.name).inc(new)
+            self._count_marks(batch.flags[self._counted :])
+            self._counted = len(batch)
+            self._idle.clear()
+        if batch.full or len(batch.peers) >= _MAX_PEERS:
             self.seal()
-        elif self._timer is None and self._submitted is None:
+        else:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        """Seal the open batch when it is old enough; while others wait for the spool it grows instead."""
+        if self._timer is None and self._submitted is None and not self._sealed and len(self.batch):
             self._timer = self._loop.call_later(self._max_age_seconds, self.seal)
 
     def _count_marks(self, flags: bytearray) -> None:
@@ -126,7 +137,7 @@ class Gatherer:
             self._timer = None
         if len(self.batch):
             self._sealed.append(self.batch)
-            self.batch = self._new_batch()
+        self.batch = self._new_batch()
         self._submit_next()
         if len(self._sealed) > _MAX_SEALED and self._drop_when_full:
             self._drop(self._sealed.pop(), "spool_full")
@@ -143,7 +154,7 @@ class Gatherer:
         if durable is None:
             self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
             return
-        self._submitted = self._sealed.popleft()
+        self._submitted, self._durable = self._sealed.popleft(), durable
         durable.add_done_callback(self._on_durable)
 
     def room(self) -> None:
@@ -155,17 +166,21 @@ class Gatherer:
         self._set_congested(len(self._sealed) >= _MAX_SEALED)
 
     def _on_durable(self, durable: asyncio.Future[int]) -> None:
-        batch = self._submitted
-        self._submitted = None
-        if batch is not None and (durable.cancelled() or durable.exception() is not None):
-            # The spool says so itself, once, in the log; here the batch goes back to the head of the line.
-            self._sealed.appendleft(batch)
-            self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
-            return
-        if not self._sealed and len(self.batch):
-            self._timer = self._timer or self._loop.call_later(self._max_age_seconds, self.seal)
-        self._submit_next()
+        batch, self._submitted, self._durable = self._submitted, None, None
+        if batch is not None and not _is_kept(durable):
+            self._take_back(batch)
+        else:
+            self._submit_next()
+            self._start_timer()
         self._set_congested(len(self._sealed) >= _MAX_SEALED)
+
+    def _take_back(self, batch: Batch) -> None:
+        """Keep what the spool could not; it says so itself, once, in the log."""
+        if self._gave_up:
+            self._drop(batch, "shutdown")
+            return
+        self._sealed.appendleft(batch)
+        self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
 
     def _set_congested(self, congested: bool) -> None:
         if congested != self.congested:
@@ -195,7 +210,8 @@ class Gatherer:
         return 0
 
     def _give_up(self) -> int:
-        """Count what the spool did not take as lost."""
+        """Count what the spool did not take as lost; what it is working on is its own to finish."""
+        self._gave_up = True
         given_up = 0
         for batch in self._sealed:
             given_up += len(batch)
@@ -204,3 +220,8 @@ class Gatherer:
         if self._retry is not None:
             self._retry.cancel()
         return given_up
+
+
+def _is_kept(durable: asyncio.Future[int] | None) -> bool:
+    """Whether the spool has made a batch durable."""
+    return durable is not None and durable.done() and not durable.cancelled() and durable.exception() is None
