@@ -38,8 +38,8 @@ from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.maintenance import DatabaseKeeper
 from logstreamd.metrics import Metrics
-from logstreamd.query.search import LogReader
 from logstreamd.ownlog import writes_json
+from logstreamd.query.search import LogReader
 from logstreamd.report import Report, announce
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
@@ -221,9 +221,7 @@ class _Daemon:
         self._supervisor.start("kernel drops", self._count_kernel_drops())
 
     def _watch_ledger(self, name: str, in_flight: Callable[[], int]) -> None:
-        self._metrics.watch_input(
-            name, in_flight=in_flight, spooled=lambda: self._spool.frames_by_input().get(name, 0)
-        )
+        self._metrics.watch_input(name, in_flight=in_flight, spooled=lambda: self._spool.frames_by_input().get(name, 0))
         self._metrics.recovered_frames.labels(name).inc(self._spool.recovered_by_input.get(name, 0))
 
     async def _stop_input(self, one: UdpInput | TcpInput) -> None:
@@ -271,13 +269,9 @@ class _Daemon:
             max_lines=http.max_lines,
         )
         self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
-        report = Report(
-            self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running
-        )
+        report = Report(self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running)
         application = build_application(
-            logs=LogsResource(
-                LogReader(pool, max_concurrent=http.max_concurrent_queries), max_rows=http.max_rows
-            ),
+            logs=LogsResource(LogReader(pool, max_concurrent=http.max_concurrent_queries), max_rows=http.max_rows),
             ingest=IngestResource(http_input),
             state=StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
             metrics=self._metrics,
@@ -292,7 +286,11 @@ class _Daemon:
     def _announce(self, server: HttpServer, dsn: str) -> None:
         config = self._config
         announce(
-            listening=[f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}" for one in self._inputs for where in one.endpoints],
+            listening=[
+                f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}"
+                for one in self._inputs
+                for where in one.endpoints
+            ],
             http=server.endpoints[0],
             psql=redacted(dsn),
             data=[str(config.state_dir)],

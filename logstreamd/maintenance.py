@@ -20,7 +20,7 @@ import structlog
 from logstreamd.storage.migrate import migrate
 from logstreamd.storage.partitions import Partitions, days_between
 from logstreamd.storage.queries import load_queries
-from logstreamd.storage.session import DATABASE_TROUBLE, Session
+from logstreamd.storage.session import DATABASE_TROUBLE, Session, retry
 
 __all__ = ["DatabaseKeeper"]
 
@@ -105,21 +105,17 @@ class DatabaseKeeper:
         Raises:
             SchemaError: the database is not one this version can work with.
         """
-        await self._try(self._migrate)
+        await retry(lambda: self._session.run(self._migrate))
         while True:
             now = time.monotonic()
             for job in self._jobs:
                 if job.due_at <= now:
                     # A job that failed is tried again soon: at the pace of the probe.
-                    wait = job.interval_seconds if await self._try_once(job.work) else _PROBE_SECONDS
+                    wait = job.interval_seconds if await self._attempt(job.work) else _PROBE_SECONDS
                     job.due_at = now + wait
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def _try(self, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> None:
-        while not await self._try_once(work):
-            await asyncio.sleep(_TICK_SECONDS)
-
-    async def _try_once(self, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> bool:
+    async def _attempt(self, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> bool:
         try:
             await self._session.run(work)
         except DATABASE_TROUBLE:  # counted and logged where it is noticed, in the session's health

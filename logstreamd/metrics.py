@@ -102,10 +102,13 @@ class Metrics:
             "input",
         )
         self.dropped_frames = self._counter(
-            "dropped_frames", "Messages received and not kept, by reason; refused and duplicate are no losses, the others should never move.", "input", "reason"
+            "dropped_frames",
+            "Messages received and not kept. Reasons refused and duplicate are no losses, the others should never move.",
+            "input",
+            "reason",
         )
         self.spooled_frames = self._gauge(
-            "spooled_frames", "Messages in the spool that are not stored yet. Grows while PostgreSQL is away.", "input"
+            "spooled_frames", "Messages in the spool, not stored yet. Grows while PostgreSQL is away.", "input"
         )
         self.in_flight_frames = self._gauge(
             "in_flight_frames", "Messages received that are not in the spool yet.", "input"

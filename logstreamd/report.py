@@ -81,9 +81,7 @@ class Report:
             "version": __version__,
             "wire": IMPLEMENTATION,
             "uptime_seconds": round(time.monotonic() - self._started_at, 1),
-            "inputs": {
-                one.name: {"listen": one.endpoints, "waiting_for_spool": one.congested} for one in self._inputs
-            },
+            "inputs": {one.name: {"listen": one.endpoints, "waiting_for_spool": one.congested} for one in self._inputs},
             "ledger": {name: ledger.as_dict() for name, ledger in ledgers.items()},
             "spool": {"id": str(self._spool.id), **asdict(self._spool.stats())},
             "database": {

@@ -16,15 +16,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
-import stamina
 import structlog
 
 from logstreamd.metrics import Metrics
 from logstreamd.spool import Spooled
-from logstreamd.storage.session import DATABASE_TROUBLE, Session
+from logstreamd.storage.session import Session, retry
 from logstreamd.storage.store import Stored, store_batch
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.copy_binary import Encoded, encode
@@ -37,12 +36,7 @@ _log = structlog.get_logger(__name__)
 ROWS_PER_NUMBER = 65_536
 """A row's id is its batch's number times this, plus its position."""
 
-_T = TypeVar("_T")
-
 _CLAIM_NUMBERS = 64  # batch numbers fetched at once: one round trip for 64 batches
-_RETRY_INITIAL_SECONDS = 0.1
-_RETRY_MAX_SECONDS = 5.0
-_RETRY_JITTER_SECONDS = 0.5
 
 
 class SpoolReader(Protocol):
@@ -117,7 +111,7 @@ class Writer:
     async def _store_next(self, session: Session) -> None:
         spooled, number = await self._take(session)
         encoded = await self._encode(spooled.batch, number)
-        stored = await self._retry(lambda: self._store(session, spooled, encoded))
+        stored = await retry(lambda: self._store(session, spooled, encoded))
         self._spool.acknowledge([spooled.seq])
         self._count(spooled.batch, stored)
         self._acknowledged.set()
@@ -134,7 +128,7 @@ class Writer:
 
     async def _next_number(self, session: Session) -> int:
         if not self._numbers:
-            numbers = await self._retry(lambda: session.claim_batch_numbers(_CLAIM_NUMBERS))
+            numbers = await retry(lambda: session.claim_batch_numbers(_CLAIM_NUMBERS))
             self._numbers = sorted(numbers, reverse=True)
         return self._numbers.pop()
 
@@ -150,26 +144,10 @@ class Writer:
         await self._prepare(session, encoded.ts_min, encoded.ts_max)
         started = time.perf_counter()
         stored = await session.run(
-            lambda connection: store_batch(
-                connection, spooled.batch, encoded, spool_id=self._spool.id, seq=spooled.seq
-            )
+            lambda connection: store_batch(connection, spooled.batch, encoded, spool_id=self._spool.id, seq=spooled.seq)
         )
         self._metrics.store_seconds.observe(time.perf_counter() - started)
         return stored
-
-    async def _retry(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat until the database has done it."""
-        async for trial in stamina.retry_context(
-            on=DATABASE_TROUBLE,
-            attempts=None,
-            timeout=None,
-            wait_initial=_RETRY_INITIAL_SECONDS,
-            wait_max=_RETRY_MAX_SECONDS,
-            wait_jitter=_RETRY_JITTER_SECONDS,
-        ):
-            with trial:
-                return await attempt()
-        raise AssertionError("unreachable: the attempts have no end")
 
     def _count(self, batch: Batch, stored: Stored) -> None:
         metrics = self._metrics

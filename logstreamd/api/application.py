@@ -22,9 +22,7 @@ def build_application(
     *, logs: LogsResource, ingest: IngestResource, state: StateResource, metrics: Metrics, max_body_bytes: int
 ) -> web.Application:
     """Put the resources on their paths."""
-    application = web.Application(
-        client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json]
-    )
+    application = web.Application(client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json])
     application.add_routes(
         [
             web.get("/health", state.health),

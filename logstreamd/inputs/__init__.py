@@ -1,1 +1,1 @@
-"""Inputs own a socket (or a file, or an HTTP body) and turn what arrives into batches. They know nothing of log formats."""
+"""Inputs own a socket or an HTTP body and turn what arrives into batches. They know nothing of log formats."""

@@ -46,9 +46,7 @@ async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[so
     return sockets
 
 
-def _bind(
-    family: int, kind: socket.SocketKind, address: tuple[Any, ...], port: int
-) -> socket.socket | None:
+def _bind(family: int, kind: socket.SocketKind, address: tuple[Any, ...], port: int) -> socket.socket | None:
     try:
         sock = socket.socket(family, kind)
     except OSError:

@@ -11,6 +11,7 @@ read is dropped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from typing import cast
@@ -31,6 +32,9 @@ _SWEEP_SECONDS = 1.0
 _QUIET_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
 _BACKLOG = 1_024
+# A connection the kernel has completed may hold messages of a sender that is long done: what waits in the backlog is
+# accepted before the door is shut. The first turn finds it, the second has it.
+_ACCEPT_TURNS = 2
 
 
 class TcpInput:
@@ -44,6 +48,7 @@ class TcpInput:
         max_connections: beyond this a new connection is closed at once and counted.
         idle_timeout_seconds: a connection that says nothing for so long is closed; 0 for never.
         frame_deadline_seconds: from the first byte of a message to its last.
+        sweep_seconds: how often the two are looked at.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class TcpInput:
         max_connections: int,
         idle_timeout_seconds: float,
         frame_deadline_seconds: float,
+        sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self.gatherer = gatherer
         gatherer.on_congestion = self.on_congestion
@@ -68,8 +74,11 @@ class TcpInput:
         self._max_connections = max_connections
         self._idle_timeout_seconds = idle_timeout_seconds
         self._frame_deadline_seconds = frame_deadline_seconds
+        self._sweep_seconds = sweep_seconds
         self.buffer = bytearray(_READ_BYTES)
         self._connections: set[_Connection] = set()
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
         self._servers: list[asyncio.Server] = []
         self._endpoints: list[str] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -103,10 +112,8 @@ class TcpInput:
         loop = asyncio.get_running_loop()
         for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
             self._endpoints.append(endpoint(sock))
-            self._servers.append(
-                await loop.create_server(lambda: _Connection(self), sock=sock, backlog=_BACKLOG)
-            )
-        self._sweep = loop.call_later(_SWEEP_SECONDS, self._close_overdue)
+            self._servers.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=_BACKLOG))
+        self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)
 
     def opened(self, connection: _Connection) -> bool:
         """Take note of a new connection.
@@ -120,6 +127,7 @@ class TcpInput:
             return False
         self.metrics.accepted_connections.labels(self.name).inc()
         self._connections.add(connection)
+        self._all_closed.clear()
         if self.gatherer.congested:
             connection.pause()
         return True
@@ -127,6 +135,8 @@ class TcpInput:
     def closed(self, connection: _Connection, reason: str) -> None:
         """Take note of the end of a connection."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._all_closed.set()
         self.metrics.closed_connections.labels(self.name, reason).inc()
 
     def on_congestion(self, congested: bool) -> None:
@@ -139,7 +149,7 @@ class TcpInput:
 
     def _close_overdue(self) -> None:
         loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(_SWEEP_SECONDS, self._close_overdue)
+        self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)
         if self.gatherer.congested:  # it is we who don't read
             return
         now = loop.time()
@@ -153,14 +163,15 @@ class TcpInput:
         """Stop accepting, read what has arrived, close every connection and keep what was half received."""
         if self._sweep is not None:
             self._sweep.cancel()
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         await self._read_out()
         for connection in list(self._connections):
             connection.close("shutdown")
-        deadline = asyncio.get_running_loop().time() + _CLOSE_SECONDS
-        while self._connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_closed.wait(), _CLOSE_SECONDS)
 
     async def _read_out(self) -> None:
         """Give senders that just finished the time to be read; one that never pauses is cut off."""
@@ -206,19 +217,22 @@ class _Connection(asyncio.BufferedProtocol):
         gatherer = self._owner.gatherer
         received_at = time.time_ns() // 1_000
         data = memoryview(self._owner.buffer)[:nbytes]
+        completed = 0
         while data:
             batch = gatherer.batch
+            before = len(batch)
             consumed = self._framer.split(data, batch, batch.peer_id(self.peer), received_at)
+            completed += len(batch) - before
             gatherer.added(consumed)
             data = data[consumed:]
-        self._note_time()
+        self._note_time(completed)
 
-    def _note_time(self) -> None:
+    def _note_time(self, completed: int) -> None:
         now = asyncio.get_running_loop().time()
         self.heard_at = now
         if not self._framer.mid_frame:
             self.frame_since = None
-        elif self.frame_since is None:
+        elif self.frame_since is None or completed:  # a fast sender is always inside a frame, never in the same
             self.frame_since = now
 
     def eof_received(self) -> bool:

@@ -117,10 +117,11 @@ class UdpInput:
                 received_at=time.time_ns() // 1_000,
                 limit=remaining,
             )
-            remaining -= max(1, len(batch) - before)
+            remaining -= len(batch) - before
+            full = batch.full
             self.gatherer.added(received_bytes)
-            if dry:
-                return True
+            if not full:  # it ran dry, or read as many as it may, empty ones included
+                return dry
         return False
 
     def count_kernel_drops(self) -> None:

@@ -1,4 +1,4 @@
-"""A typed question → rows. Bound parameters only, a read-only transaction, a statement timeout, a bound on how many run."""
+"""A typed question → rows: bound parameters, a read-only transaction, a statement timeout, a bound on how many run."""
 
 from __future__ import annotations
 

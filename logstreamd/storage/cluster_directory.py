@@ -1,9 +1,9 @@
 """Where the embedded server's files lie when the user that runs it can't reach the state directory.
 
 Root's home is 0700 on most systems, and so are the directories root's tools make for temporary use; a server that runs
-as an unprivileged user can't get past them, and no permission of a directory that is not ours is changed. The files then
-lie in a directory of their own below :data:`RELOCATED`, and a link in the state directory leads there. The link is the
-only thing that knows the way: a state directory that was removed and made anew starts with an empty database.
+as an unprivileged user can't get past them, and no permission of a directory that is not ours is changed. The files
+then lie in a directory of their own below :data:`RELOCATED`, and a link in the state directory leads there. The link is
+the only thing that knows the way: a state directory that was removed and made anew starts with an empty database.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
+import stamina
 import structlog
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
@@ -22,7 +23,7 @@ from logstreamd.metrics import Metrics
 from logstreamd.storage.errors import classify
 from logstreamd.storage.queries import load_queries
 
-__all__ = ["DATABASE_TROUBLE", "Health", "Session"]
+__all__ = ["DATABASE_TROUBLE", "Health", "Session", "retry"]
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -38,9 +39,31 @@ DATABASE_TROUBLE = (
 )
 """What an attempt may fail with and be repeated."""
 
+_RETRY_INITIAL_SECONDS = 0.1
+_RETRY_MAX_SECONDS = 5.0
+_RETRY_JITTER_SECONDS = 0.5
 _FAILURES_TO_OPEN = 5
 _OPEN_SECONDS = 2.0
 _LOG_EVERY_SECONDS = 10.0
+
+
+async def retry(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeat an exchange with the database until it is done, with growing, jittered pauses and no end.
+
+    Args:
+        attempt: fails with one of :data:`DATABASE_TROUBLE` when it should be repeated; anything else is raised.
+    """
+    async for trial in stamina.retry_context(
+        on=DATABASE_TROUBLE,
+        attempts=None,
+        timeout=None,
+        wait_initial=_RETRY_INITIAL_SECONDS,
+        wait_max=_RETRY_MAX_SECONDS,
+        wait_jitter=_RETRY_JITTER_SECONDS,
+    ):
+        with trial:
+            return await attempt()
+    raise AssertionError("unreachable: the attempts have no end")
 
 
 class Health:
@@ -53,7 +76,9 @@ class Health:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=_FAILURES_TO_OPEN, default_ttl=_OPEN_SECONDS, exclude=[OpenedState, asyncio.CancelledError]
+            default_threshold=_FAILURES_TO_OPEN,
+            default_ttl=_OPEN_SECONDS,
+            exclude=[OpenedState, asyncio.CancelledError],
         )
         self._breakers.add_listener(self._on_breaker)
         self._logged_at = 0.0

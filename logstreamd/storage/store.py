@@ -1,9 +1,9 @@
 """A batch → one transaction: its marker, its rows, and its poison in quarantine.
 
 The marker ``(spool_id, seq)`` goes in first. When it is there already the batch was stored by an attempt whose answer
-got lost, and nothing is written again. A batch of an HTTP request that may be sent twice brings a second marker, the
-request's, which is stored in the same way. While another backend still holds it uncommitted (a connection that died on our
-side and not yet on the server's) the insert waits, runs into ``lock_timeout`` and is tried again later.
+got lost, and nothing is written again. While another backend still holds it uncommitted (a connection that died on
+our side and not yet on the server's) the insert waits, runs into ``lock_timeout`` and is tried again later. A batch of
+an HTTP request that may be sent twice brings a second marker, the request's, which is stored in the same way.
 
 Rows that PostgreSQL refuses are found by the line its error points at, not by trial: everything before that line is
 good, the row itself goes to ``quarantine`` with its raw bytes, and the rest is tried again. An error without a line
@@ -139,9 +139,7 @@ def _chunks(pieces: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview
             yield piece[offset : offset + _CHUNK_BYTES]
 
 
-def _quarantine_rows(
-    batch: Batch, poison: dict[int, str], spool_id: UUID, seq: int
-) -> list[tuple[Any, ...]]:
+def _quarantine_rows(batch: Batch, poison: dict[int, str], spool_id: UUID, seq: int) -> list[tuple[Any, ...]]:
     return [
         (
             datetime.fromtimestamp(batch.received_at[position] / 1_000_000, UTC),

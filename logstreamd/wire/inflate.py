@@ -23,7 +23,8 @@ MAX_RATIO = 100
 """Decompressed to compressed bytes; RELP, beats and HTTP receivers settled on the same figure."""
 _RATIO_FREE_BYTES = 1 << 20  # below this no ratio is suspicious: a short body of one repeated line is real
 _STEP_BYTES = 1 << 20
-# A zstd frame may ask for a window of 2 GiB; 8 MiB is what every decoder has to support. Source: RFC 8878 section 3.1.1.1.2.
+# A zstd frame may ask for a window of 2 GiB; every decoder has to support 8 MiB.
+# Source: RFC 8878 section 3.1.1.1.2.
 _MAX_ZSTD_WINDOW_LOG = 23
 
 

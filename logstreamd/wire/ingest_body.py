@@ -1,7 +1,7 @@
 """The body of a batch ingest → one frame per log, and a reason for each line that is none.
 
-A body is a JSON array of objects, one object (on as many lines as it likes), or one object per line. What a socket would
-repair and keep, because nobody can be asked, is refused here with the reason, because somebody can.
+A body is a JSON array of objects, one object (on as many lines as it likes), or one object per line. What a socket
+would repair and keep, because nobody can be asked, is refused here with the reason, because somebody can.
 """
 
 from __future__ import annotations
