@@ -83,9 +83,11 @@ class _Daemon:
         self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
         self._health = Health(self._metrics)
         self._supervisor = Supervisor()
+        self._supervisor.death.add_done_callback(self._on_death)
         self._spool = _build_spool(config)
         self._inputs: list[UdpInput | TcpInput] = []
         self._death: Death | None = None
+        self._database_directories: list[str] = []
 
     async def run(self) -> int:
         """Start, wait, stop; return the exit code."""
@@ -98,9 +100,10 @@ class _Daemon:
             keeper = self._start_writer(stack, dsn)
             await self._start_inputs(stack)
             server = await self._start_http(stack, dsn)
-            await keeper.ready(_FIRST_CONTACT_SECONDS)
-            self._announce(server, dsn)
-            self._death = await self._wait()
+            await self._meet_database(keeper)
+            if not self._stop.is_set():
+                self._announce(server, dsn)
+            await self._stop.wait()
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
         return 0 if self._death is None else 1
 
@@ -111,12 +114,16 @@ class _Daemon:
             self._hurry.set()
         self._stop.set()
 
-    async def _wait(self) -> Death | None:
-        """Wait for a signal or for the death of a task, whichever comes first."""
-        death = self._supervisor.death
-        death.add_done_callback(lambda _: self._stop.set())
-        await self._stop.wait()
-        return death.result() if death.done() else None
+    def _on_death(self, death: asyncio.Future[Death]) -> None:
+        self._death = death.result()
+        self._stop.set()
+
+    async def _meet_database(self, keeper: DatabaseKeeper) -> None:
+        """Give the database a moment to be there before the daemon says that it is ready; it may be away."""
+        waits = [asyncio.create_task(event.wait()) for event in (keeper.migrated, self._stop)]
+        await asyncio.wait(waits, timeout=_FIRST_CONTACT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     async def _start_database(self, stack: AsyncExitStack) -> str:
         """Start the embedded PostgreSQL if it is ours to start; return where the database is."""
@@ -127,6 +134,8 @@ class _Daemon:
         stack.push_async_callback(postgres.stop)
         stack.push_async_callback(self._supervisor.stop)
         self._supervisor.start("embedded PostgreSQL", _keep_running(postgres))
+        if not postgres.data_dir.is_relative_to(self._config.state_dir):
+            self._database_directories.append(str(postgres.data_dir))
         _log.info("embedded PostgreSQL runs", version=postgres.version, user=postgres.user)
         return dsn
 
@@ -293,7 +302,7 @@ class _Daemon:
             ],
             http=server.endpoints[0],
             psql=redacted(dsn),
-            data=[str(config.state_dir)],
+            data=[str(config.state_dir), *self._database_directories],
             as_json=writes_json(config.log.format),
         )
 

@@ -7,7 +7,6 @@ waits for its next turn; the probe among them notices an outage while no message
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -72,7 +71,8 @@ class DatabaseKeeper:
         self._spool_id = spool_id
         self._oldest_spooled_seconds = oldest_spooled_seconds
         self._retention_days = retention_days
-        self._migrated = asyncio.Event()
+        self.migrated = asyncio.Event()
+        """Set once the schema is there."""
         self._jobs = [
             _Job(self._probe, _PROBE_SECONDS),
             _Job(self._make_partitions, _PARTITIONS_SECONDS),
@@ -80,11 +80,6 @@ class DatabaseKeeper:
             _Job(self._summarize, _SUMMARIZE_SECONDS),
             _Job(self._prune_marks, _PRUNE_SECONDS),
         ]
-
-    async def ready(self, timeout_seconds: float) -> None:
-        """Wait for the schema, but not for ever: the database may be away."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._migrated.wait(), timeout_seconds)
 
     async def prepare(self, session: Session, first_us: int, last_us: int) -> None:
         """Make the database ready for rows from one time to another; waits for the schema at the start.
@@ -94,7 +89,7 @@ class DatabaseKeeper:
             first_us: earliest event time, microseconds since the epoch.
             last_us: latest event time.
         """
-        await self._migrated.wait()
+        await self.migrated.wait()
         days = days_between(first_us, last_us)
         if not self._partitions.knows(days):
             await session.run(lambda connection: self._partitions.ensure(connection, days))
@@ -126,7 +121,7 @@ class DatabaseKeeper:
         for migration in await migrate(connection):
             _log.info("schema migrated", version=migration.version, name=migration.name)
         await self._make_partitions(connection)
-        self._migrated.set()
+        self.migrated.set()
 
     async def _probe(self, connection: asyncpg.Connection) -> None:
         await connection.fetchval(_SQL["probe"])

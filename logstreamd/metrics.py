@@ -103,7 +103,7 @@ class Metrics:
         )
         self.dropped_frames = self._counter(
             "dropped_frames",
-            "Messages received and not kept. Reasons refused and duplicate are no losses, the others should never move.",
+            "Messages received and not kept. Refused and duplicate are no losses; the others should never move.",
             "input",
             "reason",
         )

@@ -278,21 +278,26 @@ class SpoolDatabase:
         """Return up to ``limit`` of the seqs that are here."""
         return {seq for (seq,) in self._run(QUERIES["seqs"], (limit,))}
 
-    def read(self, after: int, max_bytes: int) -> list[Row]:
-        """Read rows in order, from the first one behind ``after``.
+    def read(self, after: int, max_bytes: int, *, at_least_one: bool) -> tuple[list[Row], bool]:
+        """Read rows in order, from the first one behind ``after``, as many as fit into ``max_bytes``.
+
+        Args:
+            after: a seq.
+            max_bytes: of bodies.
+            at_least_one: read the first row even when it alone is larger.
 
         Returns:
-            At least one row when there is one, and then as many as fit into ``max_bytes``.
+            The rows, and whether there are more.
         """
         rows: list[Row] = []
         for *columns, length in self._connection_().execute(QUERIES["after"], (after,)):
-            if rows and length > max_bytes:
-                break
+            if length > max_bytes and (rows or not at_least_one):
+                return rows, True
             max_bytes -= length
             row = read_row(self._connection_(), columns)
             row.number = read_number(self._connection_(), row.seq)
             rows.append(row)
-        return rows
+        return rows, False
 
     def tidy(self) -> bool:
         """Do a step of the work that can wait: empty the log, give free pages back to the file system.

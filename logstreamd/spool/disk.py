@@ -150,7 +150,7 @@ class DiskSpool:
         if body_bytes > self._limits.batch_bytes:
             return _refused(f"a batch of {body_bytes} bytes, the spool takes up to {self._limits.batch_bytes}")
         if self._id is None or self._error is not None or not self._fits(batch, cost):
-            self._update_room()
+            self._room.update(1.0)  # whoever is refused is told when to come again, wherever the marks are
             return None
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         spooled = Spooled(seq, batch, int(self._clock() * 1_000_000))
@@ -237,7 +237,7 @@ class DiskSpool:
         behind = self._windowed_seq < self._durable_seq
         if behind and not self._reading and self._window.nbytes <= self._window.max_bytes // 2:
             self._reading = True
-            self._send(Read(self._windowed_seq, self._window.room))
+            self._send(Read(self._windowed_seq, self._window.room, at_least_one=len(self._window) == 0))
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -275,7 +275,7 @@ class DiskSpool:
         for seq in event.appended:
             waiting = self._stop_waiting(seq)
             self._books.add(_entry(waiting.spooled.batch))
-            if self._windowed_seq == self._durable_seq and self._window.fits(waiting.spooled.batch.nbytes):
+            if self._windowed_seq >= self._durable_seq and self._window.fits(waiting.spooled.batch.nbytes):
                 self._window.push(waiting.spooled)
                 self._windowed_seq = seq
             self._durable_seq = seq
@@ -287,8 +287,11 @@ class DiskSpool:
         self._reading = False
         for spooled in event.batches:
             self._window.push(spooled)
-        self._windowed_seq = max(self._windowed_seq, event.reached)
-        self._refill()
+        if event.reached > self._windowed_seq:
+            self._windowed_seq = event.reached
+            self._refill()
+        elif len(self._window) == 0:  # it was empty only after the read was sent
+            self._refill()
 
     def _on_broken(self, event: Broken) -> None:
         self._error = event.error

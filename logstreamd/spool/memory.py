@@ -52,6 +52,7 @@ class MemorySpool:
     def append(self, batch: Batch) -> asyncio.Future[int] | None:
         """Hand over a sealed batch; the future is done at once."""
         if self._books.batches and self._books.used_bytes + batch.nbytes > self._max_bytes:
+            self._room.update(1.0)  # whoever is refused is told when to come again, wherever the marks are
             return None
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         self._books.add(_entry(batch))

@@ -60,10 +60,11 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read batches in order, from the first one behind ``after``."""
+    """Read batches in order, from the first one behind ``after``, as many as fit into ``max_bytes``."""
 
     after: int
     max_bytes: int
+    at_least_one: bool
 
 
 @dataclass(frozen=True, slots=True)

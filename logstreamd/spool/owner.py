@@ -267,8 +267,7 @@ class Owner:
 
     def _read(self, read: Read) -> None:
         found: list[Spooled] = []
-        reached = self._last_seq
-        rows = self._database.read(read.after, read.max_bytes)
+        rows, more = self._database.read(read.after, read.max_bytes, at_least_one=read.at_least_one)
         for row in rows:
             if row.seq in self._changes.deleted:  # not kept, or stored: only the disk has not been told yet
                 continue
@@ -276,9 +275,8 @@ class Owner:
                 found.append(Spooled(row.seq, row.batch(), row.appended_at, row.number))
             except CorruptBatch as error:
                 self._drop_corrupt(row, str(error))
-        if rows:
-            reached = rows[-1].seq
-        self._emit(ReadBack(tuple(found), reached))
+        last_read = rows[-1].seq if rows else read.after
+        self._emit(ReadBack(tuple(found), last_read if more else max(last_read, self._last_seq)))
 
     def _drop_corrupt(self, row: Row, reason: str) -> None:
         """Move a body that is not a batch any more out of the way."""
