@@ -147,6 +147,18 @@ async def test_no_room_when_too_many_bytes_wait_for_the_disk(directory: Path) ->
         assert rooms == [False, True]
 
 
+async def test_whoever_is_refused_is_told_when_there_is_room_again(directory: Path) -> None:
+    async with running(directory, window_bytes=10_000) as spool:
+        rooms: list[bool] = []
+        spool.on_room(rooms.append)
+        first = spool.append(make_batch("a", frames=50, frame_bytes=100))  # far from the high mark
+        assert first is not None
+        assert spool.append(make_batch("b", frames=50, frame_bytes=100)) is None
+        assert rooms == [False]
+        await first
+        assert rooms == [False, True]
+
+
 async def test_max_bytes_is_a_hard_cap_and_room_comes_back(directory: Path) -> None:
     async with running(directory) as spool:
         count = 0
