@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from logstreamd import faults
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
 from logstreamd.inputs.http import BusyError, HttpInput, KeyReusedError, NoRoomError
@@ -77,6 +78,7 @@ class IngestResource:
             return error_answer(429, "busy", str(problem), retry_after_seconds=_RETRY_SECONDS)
         except NoRoomError as problem:
             return error_answer(503, "no_room", str(problem), retry_after_seconds=_RETRY_SECONDS)
+        faults.hit("http.before_ack")
         shown = answer.rejected[:_MAX_REJECTED_SHOWN]
         result = {
             "accepted": answer.accepted,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
+from logstreamd import faults
 from logstreamd.cli.configuration import config_option, configuration
 
 __all__ = ["run"]
@@ -23,6 +25,10 @@ def run(config_file: Path | None) -> None:
     from logstreamd.storage.errors import StorageError
 
     config, _ = configuration(config_file)
+    try:
+        faults.arm(os.environ.get("LOGSTREAMD_FAULT", ""))
+    except faults.FaultSpecError as problem:
+        raise click.UsageError(str(problem)) from problem
     configure_log(config.log.level, config.log.format)
     try:
         exit_code = uvloop.run(run_daemon(config))

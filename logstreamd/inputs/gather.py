@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from logstreamd import faults
 from logstreamd.metrics import Metrics
 from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch
 
@@ -156,6 +157,7 @@ class Gatherer:
             return
         self._submitted, self._durable = self._sealed.popleft(), durable
         durable.add_done_callback(self._on_durable)
+        faults.hit("recv.enqueued")
 
     def room(self) -> None:
         """Try again now: the spool has room."""

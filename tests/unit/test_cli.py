@@ -119,3 +119,9 @@ def test_heavy_modules_wait_for_the_command_that_needs_them() -> None:
     heavy = ("pydantic", "asyncpg", "aiohttp", "pandas", "uvloop", "structlog")
     done = python("-c", f"import sys, logstreamd.cli; print([name for name in {heavy} if name in sys.modules])")
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_fault_plan_that_can_t_be_read_is_bad_usage() -> None:
+    result = run("run", environ={"LOGSTREAMD_FAULT": "spool.commited:1:kill"})
+    assert result.exit_code == 2
+    assert "unknown point 'spool.commited'" in result.output
