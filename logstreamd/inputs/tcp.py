@@ -33,8 +33,8 @@ _QUIET_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
 _BACKLOG = 1_024
 # A connection the kernel has completed may hold messages of a sender that is long done: what waits in the backlog is
-# accepted before the door is shut. The first turn finds it, the second has it.
-_ACCEPT_TURNS = 2
+# accepted before the door is shut. asyncio needs four turns from the kernel's word to a connection, uvloop fewer.
+_ACCEPT_TURNS = 5
 
 
 class TcpInput:
@@ -128,9 +128,13 @@ class TcpInput:
         self.metrics.accepted_connections.labels(self.name).inc()
         self._connections.add(connection)
         self._all_closed.clear()
+        # A turn later: uvloop starts to read after the protocol has been told of the connection.
+        asyncio.get_running_loop().call_soon(self._pause_when_congested, connection)
+        return True
+
+    def _pause_when_congested(self, connection: _Connection) -> None:
         if self.gatherer.congested:
             connection.pause()
-        return True
 
     def closed(self, connection: _Connection, reason: str) -> None:
         """Take note of the end of a connection."""
