@@ -24,6 +24,7 @@ import stat
 import time
 import uuid
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from logstreamd.spool.interface import SpoolDirectoryError, SpoolOwnedError, SpoolVersionError
@@ -119,6 +120,14 @@ class SpoolDirectory:
             )
         return found
 
+    def keep_corrupt_identity(self) -> Path | None:
+        """Set an identity aside that cannot be read; returns where it is, None when there is none."""
+        try:
+            content = (self.path / "identity").read_bytes()
+        except FileNotFoundError:
+            return None
+        return self.keep_corrupt("identity", content)
+
     def write_identity(self, identity: Identity) -> None:
         """Replace the identity durably: after this returns a power cut cannot bring back the old one."""
         fields = {"id": str(identity.id), "format": identity.format, "reserved_seq": identity.reserved_seq}
@@ -132,14 +141,14 @@ class SpoolDirectory:
         """
         folder = self.path / "corrupt"
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._write_durably(f"corrupt/{name}", body)
-        return folder / name
+        kept = _free_name(folder / name)
+        self._write_durably(f"corrupt/{kept.name}", body)
+        return kept
 
     def aside_path(self) -> Path:
         """Return a name that is free for the database when it has to be set aside."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        candidates = [f"spool.db.corrupt-{stamp}", *(f"spool.db.corrupt-{stamp}-{n}" for n in range(1, 1000))]
-        return next(path for name in candidates if not (path := self.path / name).exists())
+        return _free_name(self.path / f"spool.db.corrupt-{stamp}")
 
     def file_bytes(self) -> int:
         """What the database and its log take on disk."""
@@ -194,3 +203,9 @@ class SpoolDirectory:
             raise
         os.fchmod(descriptor, 0o600)
         return descriptor
+
+
+def _free_name(path: Path) -> Path:
+    """Return the path, with a number behind it when it is taken: nothing that was set aside is overwritten."""
+    candidates = (path if n == 0 else path.with_name(f"{path.name}-{n}") for n in count())
+    return next(candidate for candidate in candidates if not candidate.exists())

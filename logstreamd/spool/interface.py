@@ -63,7 +63,7 @@ class CorruptionReport:
 
     reason: str
     kept_in: Path | None
-    """Where the bytes were set aside; None when they could not be read at all."""
+    """Where the bytes were set aside; None when they had to stay where they are."""
     batches: int
     """Batches lost by it, as far as that can be told."""
     frames_by_input: dict[str, int] = field(default_factory=dict)

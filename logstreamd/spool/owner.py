@@ -122,11 +122,19 @@ class Owner:
         self._open()
         self._identity = identity or self._identity
         if identity is None:
-            self._directory.write_identity(self._identity)
+            self._replace_identity()
         self._last_seq = max(self._database.last_seq(), self._identity.reserved_seq)
         cost = sum(map(disk_cost, self._database.lengths()))
         last_seq = self._database.last_seq()
         self._emit(Opened(self._identity.id, self._last_seq + 1, last_seq, self._database.usage(), cost))
+
+    def _replace_identity(self) -> None:
+        """Give the spool a new id; by the old one alone batches that are stored could be recognised."""
+        kept_in = self._directory.keep_corrupt_identity()
+        self._directory.write_identity(self._identity)
+        if kept_in is not None:
+            reason = "the identity is unreadable: what was stored but not acknowledged is stored again"
+            self._emit(Salvaged(CorruptionReport(reason, kept_in, 0)))
 
     def _open(self) -> None:
         """Open the database; one that is corrupt is set aside first."""
@@ -279,9 +287,13 @@ class Owner:
         self._emit(ReadBack(tuple(found), last_read if more else max(last_read, self._last_seq)))
 
     def _drop_corrupt(self, row: Row, reason: str) -> None:
-        """Move a body that is not a batch any more out of the way."""
-        kept_in = self._directory.keep_corrupt(f"{row.seq}.batch", row.body)
-        self._changes.deleted.add(row.seq)
+        """Move a body that is not a batch any more out of the way; on a full disk it stays where it is."""
+        kept_in = None
+        try:
+            kept_in = self._directory.keep_corrupt(f"{row.seq}.batch", row.body)
+            self._changes.deleted.add(row.seq)
+        except OSError as error:
+            reason = f"{reason}; left in the database: {error}"
         report = CorruptionReport(f"batch {row.seq}: {reason}", kept_in, 1, {row.input: row.frames})
         self._emit(Corruption(report, disk_cost(len(row.body))))
 

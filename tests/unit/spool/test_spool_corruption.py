@@ -231,7 +231,22 @@ async def test_a_newer_version_is_refused_without_touching_it(closed: Path, dire
 async def test_a_destroyed_identity_is_replaced_and_the_batches_stay(closed: Path, directory: Path) -> None:
     shutil.copytree(closed, directory)
     (directory / "identity").write_bytes(b"\0" * 80)
-    assert (await names_left(directory))[0] == NAMES
+    names, (report,) = await names_left(directory)
+    assert names == NAMES
+    assert report.kept_in is not None
+    assert report.kept_in.read_bytes() == b"\0" * 80
+
+
+async def test_a_corrupt_body_does_not_hold_up_the_others_when_it_cannot_be_set_aside(
+    closed: Path, directory: Path
+) -> None:
+    shutil.copytree(closed, directory)
+    flip(directory / "spool.db", (directory / "spool.db").read_bytes().index(b"batch7/5 ") + 20, 3)
+    (directory / "corrupt").write_text("in the way, as a full disk would be")
+    names, (report,) = await names_left(directory)
+    assert names == [name for name in NAMES if name != "batch7"]
+    assert report.kept_in is None
+    assert "left in the database" in report.reason
 
 
 async def test_seqs_go_on_behind_those_of_a_set_aside_database(closed: Path, directory: Path) -> None:
