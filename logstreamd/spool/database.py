@@ -11,38 +11,29 @@ Invariants:
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from logstreamd import faults
 from logstreamd.spool.directory import FORMAT
-from logstreamd.spool.interface import SpoolVersionError
+from logstreamd.spool.file_format import (
+    CorruptDatabaseError,
+    connect,
+    create_private,
+    create_schema,
+    insert_row,
+    is_corruption,
+    read_number,
+    read_row,
+)
 from logstreamd.spool.limits import PAGE_BYTES
 from logstreamd.spool.rows import Row, number_seal
-from logstreamd.spool.statements import QUERIES, SCHEMA
+from logstreamd.spool.statements import QUERIES
 
-__all__ = [
-    "APPLICATION_ID",
-    "Changes",
-    "CorruptDatabaseError",
-    "SpoolDatabase",
-    "Usage",
-    "connect",
-    "create_private",
-    "create_schema",
-    "is_corruption",
-    "probe",
-    "read_number",
-    "read_row",
-]
-
-APPLICATION_ID = 0x4C53504C
-"""``LSPL``, in the header of the file: whose database it is."""
+__all__ = ["Changes", "SpoolDatabase", "Usage"]
 
 CHECKED_BYTES = 256 << 20
 """A database up to this size is checked page by page at open (about 1 GB/s); a larger one only where it is
@@ -52,12 +43,6 @@ read.
 _VACUUM_PAGES = 256  # 2 MiB a step: a step of idle work must not keep an append waiting
 _CHANGED_PAGES = 4  # of tables, free list and page map, by one more or less row
 _FRAME_HEADER_BYTES = 24  # before every page in the log
-_HEADER = struct.Struct(">16s44xI4xI28x")  # magic, user_version at 60, application_id at 68
-_MAGIC = b"SQLite format 3\0"
-
-
-class CorruptDatabaseError(Exception):
-    """The file is not a spool, or not one that can be read in full."""
 
 
 @dataclass(slots=True)
@@ -78,61 +63,6 @@ class Usage:
 
     batches: int = 0
     frames_by_input: dict[str, int] = field(default_factory=dict)
-
-
-def is_corruption(error: BaseException) -> bool:
-    """Whether SQLite says that the file's content is wrong (and not that the disk fails)."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
-    """Open a database file that exists; transactions are begun and ended by hand.
-
-    Args:
-        path: the file.
-        mode: ``rw`` or ``ro``.
-    """
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=1.0)
-    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # the seal notices what was replaced
-    return connection
-
-
-def probe(path: Path, identity_format: int | None) -> None:
-    """Look at the header of a database without opening it.
-
-    Args:
-        path: the database file; a missing or empty one is a new one, unless there is a log beside it, which SQLite
-            would throw away.
-        identity_format: the format the directory's identity speaks of, None when it has none.
-
-    Raises:
-        SpoolVersionError: written by a newer version. A higher number in the header alone is a flipped bit.
-        CorruptDatabaseError: not a spool's database.
-    """
-    head = _head(path)
-    log = Path(f"{path}-wal")
-    if not head and log.exists() and log.stat().st_size:
-        raise CorruptDatabaseError("empty, beside a log that is not")
-    if not head:
-        return
-    if len(head) < _HEADER.size:
-        raise CorruptDatabaseError(f"{len(head)} bytes, too short for a database")
-    magic, version, application = _HEADER.unpack(head)
-    if magic != _MAGIC or application != APPLICATION_ID:
-        raise CorruptDatabaseError("not a spool's database")
-    if version > FORMAT and identity_format is None:
-        raise SpoolVersionError(f"{path} has spool format {version}, this logstreamd knows up to {FORMAT}")
-    if version != FORMAT:
-        raise CorruptDatabaseError(f"its header says format {version}, its directory {identity_format}")
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEADER.size)
-    except FileNotFoundError:
-        return b""
 
 
 class SpoolDatabase:
@@ -196,9 +126,9 @@ class SpoolDatabase:
             self._check()
 
     def _check(self) -> None:
-        faults_found = [text for (text,) in self._run("PRAGMA quick_check(3)")]
-        if faults_found != ["ok"]:
-            raise CorruptDatabaseError("; ".join(str(text) for text in faults_found))
+        problems = [text for (text,) in self._run("PRAGMA quick_check(3)")]
+        if problems != ["ok"]:
+            raise CorruptDatabaseError("; ".join(str(text) for text in problems))
 
     def close(self) -> None:
         """Let go of the handle, whatever state it is in."""
@@ -228,27 +158,15 @@ class SpoolDatabase:
         """
         self._make_room_in_log(changes)
         self._set_durable(durable)
+        connection = self._handle()
         self._run("BEGIN IMMEDIATE")
         for row in changes.rows:
-            self._connection_().execute(
-                QUERIES["insert"],
-                {
-                    "seq": row.seq,
-                    "appended_at": row.appended_at,
-                    "input": row.input,
-                    "frames": row.frames,
-                    "seal": row.seal,
-                    "body": row.body,
-                },
-            )
+            insert_row(connection, row)
         numbers = [(seq, number, number_seal(seq, number)) for seq, number in changes.numbers.items()]
-        numbers += [
-            (row.seq, row.number, number_seal(row.seq, row.number)) for row in changes.rows if row.number is not None
-        ]
-        self._connection_().executemany(QUERIES["assign"], numbers)
+        connection.executemany(QUERIES["assign"], numbers)
         deleted = [(seq,) for seq in sorted(changes.deleted)]
-        self._connection_().executemany(QUERIES["delete"], deleted)
-        self._connection_().executemany(QUERIES["unassign"], deleted)
+        connection.executemany(QUERIES["delete"], deleted)
+        connection.executemany(QUERIES["unassign"], deleted)
         faults.hit("spool.before_commit")
         self._run("COMMIT")
 
@@ -264,7 +182,7 @@ class SpoolDatabase:
 
     def lengths(self) -> Iterator[int]:
         """Yield the size of every body, without reading one."""
-        return (length for (length,) in self._connection_().execute(QUERIES["lengths"]))
+        return (length for (length,) in self._handle().execute(QUERIES["lengths"]))
 
     def last_seq(self) -> int:
         """Return the highest seq here, 0 when there is none."""
@@ -290,12 +208,12 @@ class SpoolDatabase:
             The rows, and whether there are more.
         """
         rows: list[Row] = []
-        for *columns, length in self._connection_().execute(QUERIES["after"], (after,)):
+        for *columns, length in self._handle().execute(QUERIES["after"], (after,)):
             if length > max_bytes and (rows or not at_least_one):
                 return rows, True
             max_bytes -= length
-            row = read_row(self._connection_(), columns)
-            row.number = read_number(self._connection_(), row.seq)
+            row = read_row(self._handle(), columns)
+            row.number = read_number(self._handle(), row.seq)
             rows.append(row)
         return rows, False
 
@@ -312,7 +230,7 @@ class SpoolDatabase:
         self._set_durable(False)
         self._log_used += _VACUUM_PAGES * (PAGE_BYTES + _FRAME_HEADER_BYTES)  # pages in use move to the front
         # as a script: execute() takes one step of a pragma that returns no columns, and a step is a page
-        self._connection_().executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        self._handle().executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
     def empty_log(self, mode: str = "TRUNCATE") -> bool:
@@ -353,40 +271,9 @@ class SpoolDatabase:
             self._durable = durable
 
     def _run(self, sql: str, parameters: Iterable[object] = ()) -> list[Any]:
-        return self._connection_().execute(sql, tuple(parameters)).fetchall()
+        return self._handle().execute(sql, tuple(parameters)).fetchall()
 
-    def _connection_(self) -> sqlite3.Connection:
+    def _handle(self) -> sqlite3.Connection:
         if self._connection is None:
             raise sqlite3.OperationalError("the spool's database is not open")
         return self._connection
-
-
-def create_private(path: Path) -> None:
-    """Make sure that the file exists with mode 0600; SQLite gives its log the same mode."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
-
-
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty database."""
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
-    )
-
-
-def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
-    """Read the body of a row whose small columns are known."""
-    seq, appended_at, name, frames, seal = columns
-    (body,) = connection.execute(QUERIES["body"], (seq,)).fetchone()
-    return Row(seq, appended_at, name, frames, seal, body)
-
-
-def read_number(connection: sqlite3.Connection, seq: int) -> int | None:
-    """Read the number a batch was given; None when it has none, or none that is whole."""
-    found = connection.execute(QUERIES["number"], (seq,)).fetchone()
-    if found is None or found[1] != number_seal(seq, found[0]):
-        return None
-    return int(found[0])

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logstreamd.spool.database import CorruptDatabaseError, connect, probe, read_number, read_row
 from logstreamd.spool.directory import SpoolDirectory
+from logstreamd.spool.file_format import CorruptDatabaseError, connect, probe, read_number, read_row
 from logstreamd.spool.interface import SpoolError
 from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES

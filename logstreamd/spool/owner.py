@@ -14,8 +14,9 @@ import uuid
 from collections.abc import Callable
 
 from logstreamd import faults
-from logstreamd.spool.database import Changes, CorruptDatabaseError, SpoolDatabase, is_corruption, probe
+from logstreamd.spool.database import Changes, SpoolDatabase
 from logstreamd.spool.directory import Identity, SpoolDirectory
+from logstreamd.spool.file_format import CorruptDatabaseError, is_corruption, probe
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
 from logstreamd.spool.limits import disk_cost
 from logstreamd.spool.messages import (

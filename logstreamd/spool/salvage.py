@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from logstreamd import faults
-from logstreamd.spool.database import connect, create_private, create_schema, read_number, read_row
 from logstreamd.spool.directory import SpoolDirectory, sync_directory
+from logstreamd.spool.file_format import connect, create_private, create_schema, insert_row, read_number, read_row
 from logstreamd.spool.limits import PAGE_BYTES
-from logstreamd.spool.rows import Row, number_seal
+from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES
 from logstreamd.wire.batch_codec import CorruptBatch
 
@@ -104,19 +104,7 @@ def _copy_rows(database: Path, fresh: Path, salvaged: Salvaged) -> None:
     with closing(_new_database(fresh)) as target:
         for row in _intact_rows(database, salvaged):
             target.execute("BEGIN")
-            target.execute(
-                QUERIES["insert"],
-                {
-                    "seq": row.seq,
-                    "appended_at": row.appended_at,
-                    "input": row.input,
-                    "frames": row.frames,
-                    "seal": row.seal,
-                    "body": row.body,
-                },
-            )
-            if row.number is not None:
-                target.execute(QUERIES["assign"], (row.seq, row.number, number_seal(row.seq, row.number)))
+            insert_row(target, row)
             target.execute("COMMIT")
             salvaged.recovered += 1
             salvaged.last_seq = max(salvaged.last_seq, row.seq)

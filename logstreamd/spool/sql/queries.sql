@@ -1,8 +1,7 @@
 -- The casts are for rows that a flipped bit has given another type.
 
 -- insert --
-INSERT INTO batches (seq, appended_at, input, frames, seal, body)
-VALUES (:seq, :appended_at, :input, :frames, :seal, :body);
+INSERT INTO batches (seq, appended_at, input, frames, seal, body) VALUES (?, ?, ?, ?, ?, ?);
 
 -- delete --
 DELETE FROM batches WHERE seq = ?;

@@ -15,7 +15,7 @@ from spooling import append, crash_copy, fill, has_room, make_batch, names_left,
 
 from logstreamd import faults
 from logstreamd.spool import SpoolVersionError
-from logstreamd.spool.database import APPLICATION_ID
+from logstreamd.spool.file_format import APPLICATION_ID
 from logstreamd.spool.limits import PAGE_BYTES
 
 ROOT_PAGE = 2  # of the table of batches, from 0: with it the way to all of them is lost, the file is kept

@@ -1,0 +1,142 @@
+"""The format of the spool's database file: whose it is, its schema, and one row of it.
+
+=========== ============================== =========================================================
+bytes        what                           value
+=========== ============================== =========================================================
+0-15         magic                          ``SQLite format 3`` and a NUL
+60-63        ``user_version``, big-endian   the format, 1
+68-71        ``application_id``             ``LSPL``
+=========== ============================== =========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from logstreamd.spool.directory import FORMAT
+from logstreamd.spool.interface import SpoolVersionError
+from logstreamd.spool.limits import PAGE_BYTES
+from logstreamd.spool.rows import Row, number_seal
+from logstreamd.spool.statements import QUERIES, SCHEMA
+
+__all__ = [
+    "APPLICATION_ID",
+    "CorruptDatabaseError",
+    "connect",
+    "create_private",
+    "create_schema",
+    "insert_row",
+    "is_corruption",
+    "probe",
+    "read_number",
+    "read_row",
+]
+
+APPLICATION_ID = 0x4C53504C
+"""``LSPL``, in the header of the file: whose database it is."""
+
+_HEADER = struct.Struct(">16s44xI4xI28x")
+_MAGIC = b"SQLite format 3\0"
+
+
+class CorruptDatabaseError(Exception):
+    """The file is not a spool, or not one that can be read in full."""
+
+
+def is_corruption(error: BaseException) -> bool:
+    """Whether SQLite says that the file's content is wrong (and not that the disk fails)."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+    """Open a database file that exists; transactions are begun and ended by hand.
+
+    Args:
+        path: the file.
+        mode: ``rw`` or ``ro``.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=1.0)
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # the seal notices what was replaced
+    return connection
+
+
+def probe(path: Path, identity_format: int | None) -> None:
+    """Look at the header of a database without opening it.
+
+    Args:
+        path: the database file; a missing or empty one is a new one, unless there is a log beside it, which SQLite
+            would throw away.
+        identity_format: the format the directory's identity speaks of, None when it has none.
+
+    Raises:
+        SpoolVersionError: written by a newer version. A higher number in the header alone is a flipped bit.
+        CorruptDatabaseError: not a spool's database.
+    """
+    head = _head(path)
+    log = Path(f"{path}-wal")
+    if not head and log.exists() and log.stat().st_size:
+        raise CorruptDatabaseError("empty, beside a log that is not")
+    if not head:
+        return
+    if len(head) < _HEADER.size:
+        raise CorruptDatabaseError(f"{len(head)} bytes, too short for a database")
+    magic, version, application = _HEADER.unpack(head)
+    if magic != _MAGIC or application != APPLICATION_ID:
+        raise CorruptDatabaseError("not a spool's database")
+    if version > FORMAT and identity_format is None:
+        raise SpoolVersionError(f"{path} has spool format {version}, this logstreamd knows up to {FORMAT}")
+    if version != FORMAT:
+        raise CorruptDatabaseError(f"its header says format {version}, its directory {identity_format}")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER.size)
+    except FileNotFoundError:
+        return b""
+
+
+def create_private(path: Path) -> None:
+    """Make sure that the file exists with mode 0600; SQLite gives its log the same mode."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
+    )
+
+
+def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
+    """Read the body of a row whose small columns are known."""
+    seq, appended_at, name, frames, seal = columns
+    (body,) = connection.execute(QUERIES["body"], (seq,)).fetchone()
+    return Row(seq, appended_at, name, frames, seal, body)
+
+
+def read_number(connection: sqlite3.Connection, seq: int) -> int | None:
+    """Read the number a batch was given; None when it has none, or none that is whole."""
+    found = connection.execute(QUERIES["number"], (seq,)).fetchone()
+    if found is None or found[1] != number_seal(seq, found[0]):
+        return None
+    return int(found[0])
+
+
+def insert_row(connection: sqlite3.Connection, row: Row) -> None:
+    """Write a row and its number, inside the caller's transaction."""
+    columns = (row.seq, row.appended_at, row.input, row.frames, row.seal, row.body)
+    connection.execute(QUERIES["insert"], columns)
+    if row.number is not None:
+        connection.execute(QUERIES["assign"], (row.seq, row.number, number_seal(row.seq, row.number)))
