@@ -309,7 +309,7 @@ async def test_a_cluster_that_the_servers_user_cannot_reach_lies_elsewhere_behin
 async def test_a_link_whose_cluster_is_gone_is_not_replaced_by_an_empty_database(data_dir: Path) -> None:
     wanted = data_dir.parents[1] / "postgres"
     wanted.symlink_to(data_dir.parents[1] / "gone")
-    with pytest.raises(ClusterError, match="bring it back, or remove .* to start with an empty one"):
+    with pytest.raises(ClusterError, match=r"bring it back, or remove .* to start with an empty one"):
         await EmbeddedPostgres(wanted).start()
 
 
