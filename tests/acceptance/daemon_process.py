@@ -90,7 +90,7 @@ class DaemonProcess:
     ) -> None:
         self.config_file = state_dir.with_name(f"{state_dir.name}.yaml")
         self._log_file = state_dir.with_name(f"{state_dir.name}.log")
-        self._environment = environment or {}
+        self.environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._http = ""
         config = {
@@ -101,6 +101,11 @@ class DaemonProcess:
             **(settings or {}),
         }
         self.config_file.write_text(yaml.safe_dump(config))
+
+    @property
+    def url(self) -> str:
+        """Where it answers over HTTP."""
+        return f"http://{self._http}"
 
     @property
     def pid(self) -> int:
@@ -131,17 +136,21 @@ class DaemonProcess:
             self._starts = len(self.events("logstreamd is ready"))
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "logstreamd", "run", "--config", str(self.config_file)],
-                env={**variables, "PYTHONPATH": str(PROJECT), **self._environment},
+                env={**variables, "PYTHONPATH": str(PROJECT), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
-    def wait_ready(self) -> None:
-        """Wait for the line that says so, and for ``/ready``."""
+    def wait_up(self) -> None:
+        """Wait for the line that says that it is ready; its database may be away."""
         (line,) = wait_for("the ready line", self._ready_line, seconds=_START_SECONDS)[self._starts :]
         self._http = line["look_at"].removeprefix("http://")
         self.psql = line["psql"]
+
+    def wait_ready(self) -> None:
+        """Wait for the line that says so, and for ``/ready``."""
+        self.wait_up()
         wait_for("/ready", lambda: self.get("/ready").status == 200)
 
     def _ready_line(self) -> list[dict[str, Any]]:
@@ -152,9 +161,18 @@ class DaemonProcess:
 
     def get(self, path: str, parameters: Mapping[str, Any] | Sequence[tuple[str, Any]] = ()) -> Answer:
         """Ask over HTTP."""
+        return self._request("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send a body over HTTP."""
+        return self._request("POST", path, body, headers)
+
+    def _request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         connection = HTTPConnection(self._http, timeout=30)
         try:
-            connection.request("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
+            connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, dict(response.headers), response.read())
         finally:
@@ -206,10 +224,10 @@ class DaemonProcess:
         self.signal(SIGKILL)
         self.wait_exit()
 
-    def dispose(self) -> None:
+    def dispose(self, number: int = SIGTERM) -> None:
         """Make sure it is gone, whatever happened."""
         if self._process is not None and self._process.poll() is None:
-            self.signal(SIGTERM)
+            self.signal(number)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_SECONDS)
                 return
