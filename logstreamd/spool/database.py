@@ -21,6 +21,7 @@ from logstreamd import faults
 from logstreamd.spool.directory import FORMAT
 from logstreamd.spool.file_format import (
     CorruptDatabaseError,
+    check_schema,
     connect,
     create_private,
     create_schema,
@@ -120,6 +121,7 @@ class SpoolDatabase:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         if connection.execute("PRAGMA page_size").fetchone() != (PAGE_BYTES,):
             raise CorruptDatabaseError("its pages have another size than a spool's")
+        check_schema(connection)
         self._durable = None
         self._log_used = self._log_size()
         if self.path.stat().st_size <= CHECKED_BYTES:

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from logstreamd.spool.statements import QUERIES, SCHEMA
 __all__ = [
     "APPLICATION_ID",
     "CorruptDatabaseError",
+    "check_schema",
     "connect",
     "create_private",
     "create_schema",
@@ -117,6 +119,19 @@ def create_schema(connection: sqlite3.Connection) -> None:
     connection.executescript(
         f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
     )
+
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """See that the tables are a spool's, to the letter and to the page.
+
+    Raises:
+        CorruptDatabaseError: a flipped bit in a name, or another program's tables.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        create_schema(fresh)
+        expected = fresh.execute(QUERIES["schema"]).fetchall()
+    if connection.execute(QUERIES["schema"]).fetchall() != expected:
+        raise CorruptDatabaseError("its tables are not a spool's")
 
 
 def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:

@@ -18,7 +18,16 @@ from typing import Any
 
 from logstreamd import faults
 from logstreamd.spool.directory import SpoolDirectory, sync_directory
-from logstreamd.spool.file_format import connect, create_private, create_schema, insert_row, read_number, read_row
+from logstreamd.spool.file_format import (
+    CorruptDatabaseError,
+    check_schema,
+    connect,
+    create_private,
+    create_schema,
+    insert_row,
+    read_number,
+    read_row,
+)
 from logstreamd.spool.limits import PAGE_BYTES
 from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES
@@ -173,8 +182,8 @@ def _open_damaged(database: Path) -> sqlite3.Connection:
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
     try:
-        connection.execute(QUERIES["seqs"], (0,)).fetchall()
-    except sqlite3.Error:
+        check_schema(connection)
+    except (sqlite3.Error, CorruptDatabaseError):
         return False
     return True
 

@@ -1,5 +1,8 @@
 -- The casts are for rows that a flipped bit has given another type.
 
+-- schema --
+SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema ORDER BY rootpage;
+
 -- insert --
 INSERT INTO batches (seq, appended_at, input, frames, seal, body) VALUES (?, ?, ?, ?, ?, ?);
 

@@ -162,6 +162,15 @@ async def test_a_destroyed_first_page_costs_nothing(closed: Path, directory: Pat
     assert len(reports) == 1
 
 
+@pytest.mark.parametrize("text", [b"number INTEGER", b"CREATE TABLE batches", b"body        BLOB"])
+async def test_a_flipped_bit_in_a_table_s_definition_costs_nothing(closed: Path, directory: Path, text: bytes) -> None:
+    shutil.copytree(closed, directory)
+    flip(directory / "spool.db", (directory / "spool.db").read_bytes().index(text), 1)
+    names, reports = await names_left(directory)
+    assert names == NAMES
+    assert len(reports) == 1
+
+
 async def test_a_log_without_its_database_is_read_for_what_it_holds(killed: Path, directory: Path) -> None:
     shutil.copytree(killed, directory)
     (directory / "spool.db").unlink()
