@@ -23,6 +23,10 @@ MAX_RATIO = 100
 """Decompressed to compressed bytes; RELP, beats and HTTP receivers settled on the same figure."""
 _RATIO_FREE_BYTES = 1 << 20  # below this no ratio is suspicious: a short body of one repeated line is real
 _STEP_BYTES = 1 << 20
+# What lies behind the end of a part is handed back: a body of tiny parts must not be copied whole for each of them.
+_FEED_BYTES = 64 * 1024
+# Parts of one body. Shippers join a few; block-wise compressors make one per 64 KiB, so 64 MiB of logs still fit.
+_MAX_PARTS = 1_100
 # A zstd frame may ask for a window of 2 GiB; every decoder has to support 8 MiB.
 # Source: RFC 8878 section 3.1.1.1.2.
 _MAX_ZSTD_WINDOW_LOG = 23
@@ -62,41 +66,48 @@ def inflate(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
     inflated = bytearray()
-    rest = body
+    pos = 0
     try:
-        while rest:  # RFC 1952 section 2.2: members, one after the other
+        for _ in range(_MAX_PARTS):  # RFC 1952 section 2.2: members, one after the other
             member = zlib.decompressobj(wbits=31)
             while not member.eof:
-                piece = member.decompress(rest, _STEP_BYTES)
-                rest = member.unconsumed_tail
-                if not piece and not rest and not member.eof:
+                fed = member.unconsumed_tail
+                if not fed:
+                    fed = body[pos : pos + _FEED_BYTES]
+                    pos += len(fed)
+                piece = member.decompress(fed, _STEP_BYTES)
+                if not (piece or fed or member.eof):
                     raise InflateError("gzip: the body ends too early")
                 inflated += piece
                 _check(len(inflated), len(body), max_bytes)
-            rest = member.unused_data
+            pos -= len(member.unused_data)
+            if pos == len(body):
+                return bytes(inflated)
     except zlib.error as problem:
         raise InflateError(f"gzip: {problem}") from problem
-    return bytes(inflated)
+    raise InflateError(f"gzip: more than {_MAX_PARTS} members")
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
     inflated = bytearray()
-    rest = body
+    pos = 0
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
     try:
-        while rest:
+        for _ in range(_MAX_PARTS):  # RFC 8878 section 3.1: frames, one after the other
             frame = zstd.ZstdDecompressor(options=options)
-            inflated += frame.decompress(rest, _STEP_BYTES)
-            _check(len(inflated), len(body), max_bytes)
             while not frame.eof:
-                if frame.needs_input:
+                fed = body[pos : pos + _FEED_BYTES] if frame.needs_input else b""
+                if frame.needs_input and not fed:
                     raise InflateError("zstd: the body ends too early")
-                inflated += frame.decompress(b"", _STEP_BYTES)
+                pos += len(fed)
+                inflated += frame.decompress(fed, _STEP_BYTES)
                 _check(len(inflated), len(body), max_bytes)
-            rest = frame.unused_data
+            pos -= len(frame.unused_data)
+            if pos == len(body):
+                return bytes(inflated)
     except zstd.ZstdError as problem:
         raise InflateError(f"zstd: {problem}") from problem
-    return bytes(inflated)
+    raise InflateError(f"zstd: more than {_MAX_PARTS} frames")
 
 
 def _check(inflated: int, compressed: int, max_bytes: int) -> None:

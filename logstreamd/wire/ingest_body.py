@@ -6,6 +6,7 @@ would repair and keep, because nobody can be asked, is refused here with the rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ MAX_LINE_BYTES = 65_536
 _MAX_TRACE_ID_CHARS = 128
 _MAX_SHOWN_CHARS = 40
 _BLANKS = b" \t\r\n"
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+# An element costs 70 bytes before it is looked at: 70 MB for as many as there may be without being counted first.
+_UNCOUNTED_ELEMENTS = 1_000_000
+# A string is one token, also one that does not end: trying its quotes again from each would take for ever.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
 
 class BodyError(ValueError):
@@ -59,11 +65,10 @@ def read_body(body: bytes, *, max_lines: int) -> Body:
         BodyError: it is empty, or a JSON array that is broken as JSON.
         TooManyLinesError: it holds more than ``max_lines``.
     """
-    stripped = body.strip(_BLANKS)
-    if not stripped:
+    if not body.strip(_BLANKS):
         raise BodyError("the body is empty; expected a JSON array, JSON lines or one JSON object")
     found = Body()
-    for count, (number, line) in enumerate(_elements(stripped), 1):
+    for count, (number, line) in enumerate(_elements(body, max_lines), 1):
         if count > max_lines:
             raise TooManyLinesError(f"more than {max_lines} lines")
         reason = refusal(line)
@@ -74,29 +79,53 @@ def read_body(body: bytes, *, max_lines: int) -> Body:
     return found
 
 
-def _elements(body: bytes) -> Iterable[tuple[int, bytes]]:
+def _elements(body: bytes, max_lines: int) -> Iterable[tuple[int, bytes]]:
     """Return the candidates with their numbers."""
-    if body.startswith(b"["):
-        try:
-            raws = msgspec.json.decode(body, type=list[msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
-            raise BodyError(f"not a JSON array: {problem}") from problem
-        return enumerate((bytes(raw) for raw in raws), 1)
-    if b"\n" in body and _is_one_object(body):
-        return [(1, body)]
+    start = body.lstrip(_BLANKS)[:1]
+    if start == b"[":
+        return enumerate((bytes(raw) for raw in _decode_array(body, max_lines)), 1)
+    if start == b"{" and len(body) <= MAX_LINE_BYTES and _is_one_object(body.strip(_BLANKS)):
+        return [(1, body.strip(_BLANKS))]
     return _lines(body)
+
+
+def _decode_array(body: bytes, max_lines: int) -> list[msgspec.Raw]:
+    if body.count(b",") >= _UNCOUNTED_ELEMENTS and _has_more_elements(body, max_lines):
+        raise TooManyLinesError(f"more than {max_lines} lines")
+    try:
+        return msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
+        raise BodyError(f"not a JSON array: {problem}") from problem
 
 
 def _is_one_object(body: bytes) -> bool:
     # The first line of an object that is spread out is no object by itself; asking that first is cheap.
-    return decode_object(body.partition(b"\n")[0].strip(_BLANKS)) is None and decode_object(body) is not None
+    first, _, more = body.partition(b"\n")
+    return bool(more) and decode_object(first.strip(_BLANKS)) is None and decode_object(body) is not None
+
+
+def _has_more_elements(body: bytes, count: int) -> bool:
+    """Whether an array has more elements than ``count``; looks no further than that."""
+    depth = elements = 0
+    for token in _TOKEN.finditer(body):
+        match body[token.start()]:
+            case 0x5B | 0x7B:  # [ {
+                depth += 1
+            case 0x5D | 0x7D:  # ] }
+                depth -= 1
+            case 0x2C if depth == 1:  # ,
+                elements += 1
+                if elements >= count:
+                    return True
+    return False
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(body.split(b"\n"), 1):
-        stripped = line.strip(_BLANKS)
-        if stripped:
-            yield number, stripped
+    number, counted_to = 1, 0
+    for line in _LINE.finditer(body):
+        number += body.count(b"\n", counted_to, line.start())
+        counted_to = line.start()
+        yield number, line[0].rstrip(_BLANKS)
 
 
 def refusal(line: bytes) -> str | None:
