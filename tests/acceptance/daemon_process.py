@@ -149,9 +149,15 @@ class DaemonProcess:
         self.psql = line["psql"]
 
     def wait_ready(self) -> None:
-        """Wait for the line that says so, and for ``/ready``."""
-        self.wait_up()
+        """Wait until it takes and stores messages."""
+        self.wait_listening()
         wait_for("/ready", lambda: self.get("/ready").status == 200)
+
+    def wait_listening(self) -> None:
+        """Wait for the line that says where to send and where to look; the database may be away."""
+        (line,) = wait_for("the ready line", self._ready_line, seconds=_START_SECONDS)[self._starts :]
+        self._http = line["look_at"].removeprefix("http://")
+        self.psql = line["psql"]
 
     def _ready_line(self) -> list[dict[str, Any]]:
         code = self._process.poll() if self._process else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Address", "forward_file", "logger", "program", "send_stream"]
+__all__ = ["Address", "forward_file", "logger", "numbered_lines", "program", "send_stream"]
 
 Address = tuple[str, int]
 
@@ -89,6 +89,12 @@ def forward_file(
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def numbered_lines(service: str, count: int, *, first: int = 0, padding: str = "") -> list[bytes]:
+    """Return messages with their line ends that :meth:`Database.assert_each_once` can check."""
+    numbers = range(first, first + count)
+    return [f"<14>1 - web-1 {service} 7 - - {padding}seq={number}\n".encode() for number in numbers]
 
 
 def send_stream(to: Address, messages: Iterable[bytes]) -> None:

@@ -13,16 +13,11 @@ import pytest
 
 from tests.acceptance.daemon_process import DaemonProcess, wait_for
 from tests.acceptance.database import Database
-from tests.acceptance.senders import Address, send_stream
+from tests.acceptance.senders import Address, numbered_lines, send_stream
 
 StartDaemon = Callable[..., DaemonProcess]
 
 _PAUSE_SECONDS = 0.002
-
-
-def lines(service: str, first: int, count: int, padding: str = "") -> list[bytes]:
-    numbers = range(first, first + count)
-    return [f"<14>1 - web-1 {service} 7 - - {padding}seq={number}\n".encode() for number in numbers]
 
 
 class EndlessSender(threading.Thread):
@@ -38,7 +33,7 @@ class EndlessSender(threading.Thread):
         with socket.create_connection(self._to, timeout=30) as connection:
             while True:
                 try:
-                    connection.sendall(b"".join(lines(self._service, self.sent, 100)))
+                    connection.sendall(b"".join(numbered_lines(self._service, 100, first=self.sent)))
                 except (BrokenPipeError, ConnectionResetError):
                     return
                 self.sent += 100
@@ -77,7 +72,7 @@ def test_what_the_database_does_not_take_in_time_waits_in_the_spool_for_the_next
     daemon = make_daemon(settings={"writer": {"drain_timeout_seconds": 0.1}}).start()
     with Database(daemon.psql) as database:
         database.execute("BEGIN; LOCK TABLE spool_marks")
-        send_stream(daemon.address("tcp"), lines("late", 0, count))
+        send_stream(daemon.address("tcp"), numbered_lines("late", count))
         wait_for("all messages in the spool", lambda: daemon.ledger("tcp")["spooled"] == count)
         assert daemon.stop()["tcp"]["spooled"] == count
         database.execute("ROLLBACK")
@@ -87,36 +82,26 @@ def test_what_the_database_does_not_take_in_time_waits_in_the_spool_for_the_next
         daemon.stop()
 
 
-def test_tcp_senders_wait_while_the_spool_is_full_and_nothing_is_lost(make_daemon: StartDaemon) -> None:
-    count = 60_000
-    padding = "." * 500  # 60,000 messages are about twice what the spool may hold
-    settings = {"spool": {"max_bytes": "16MiB", "window_bytes": "8MiB"}}
-    daemon = make_daemon(settings=settings).start()
-    messages = lines("patient", 0, count, padding)
-    sender = threading.Thread(target=send_stream, args=(daemon.address("tcp"), messages))
+def test_a_second_signal_leaves_the_rest_to_the_spool_at_once(make_daemon: StartDaemon) -> None:
+    count = 2_000
+    daemon = make_daemon(settings={"writer": {"drain_timeout_seconds": 600}}).start()
     with Database(daemon.psql) as database:
         database.execute("BEGIN; LOCK TABLE spool_marks")
-        sender.start()
-        wait_for("the input waits", lambda: daemon.status()["inputs"]["tcp"]["waiting_for_spool"])
-        answer = daemon.get("/ready")
-        assert (answer.status, answer.json()["ready"]) == (503, False)
-        assert any("input tcp" in problem for problem in answer.json()["problems"])
-        assert daemon.ledger("tcp")["received"] < count
-        database.execute("ROLLBACK")
-        sender.join(60)
-        database.wait_for_rows("patient", count)
-        database.assert_each_once("patient", count)
-    assert daemon.stop()["tcp"]["dropped"] == 0
+        send_stream(daemon.address("tcp"), numbered_lines("hurried", count))
+        wait_for("all messages in the spool", lambda: daemon.ledger("tcp")["spooled"] == count)
+        daemon.signal(SIGTERM)
+        wait_for("the first signal", lambda: daemon.events("signal"))
+        assert daemon.stop()["tcp"]["spooled"] == count
 
 
 def test_rows_are_there_after_a_second_start_on_the_same_data(make_daemon: StartDaemon, open_directory: Path) -> None:
     daemon = make_daemon(open_directory / "state", dsn="embedded").start()
-    send_stream(daemon.address("tcp"), lines("kept", 0, 100))
+    send_stream(daemon.address("tcp"), numbered_lines("kept", 100))
     wait_for("all messages stored", lambda: daemon.ledger("tcp")["stored"] == 100)
     daemon.stop()
     daemon.start()
     assert len(daemon.logs(service="kept", limit=1_000)) == 100
-    send_stream(daemon.address("tcp"), lines("kept", 100, 100))
+    send_stream(daemon.address("tcp"), numbered_lines("kept", 100, first=100))
     wait_for("all messages stored", lambda: daemon.ledger("tcp")["stored"] == 100)
     with Database(daemon.psql) as database:
         database.assert_each_once("kept", 200)
@@ -130,7 +115,7 @@ def test_a_killed_daemon_stores_what_was_spooled_when_it_starts_again(
     daemon = make_daemon(open_directory / "state", dsn="embedded").start()
     with Database(daemon.psql) as database:
         database.execute("BEGIN; LOCK TABLE spool_marks")
-        send_stream(daemon.address("tcp"), lines("killed", 0, count))
+        send_stream(daemon.address("tcp"), numbered_lines("killed", count))
         wait_for("all messages in the spool", lambda: daemon.ledger("tcp")["spooled"] == count)
         daemon.kill()  # PostgreSQL runs on
     daemon.start()
