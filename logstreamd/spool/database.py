@@ -20,6 +20,7 @@ from typing import Any
 from logstreamd import faults
 from logstreamd.spool.directory import FORMAT
 from logstreamd.spool.file_format import (
+    READ_ERRORS,
     CorruptDatabaseError,
     check_schema,
     connect,
@@ -99,7 +100,7 @@ class SpoolDatabase:
         create_private(self.path)
         try:
             self._open()
-        except (sqlite3.Error, OSError, CorruptDatabaseError) as error:
+        except (*READ_ERRORS, OSError, CorruptDatabaseError) as error:
             self.close()
             if is_corruption(error):
                 raise CorruptDatabaseError(str(error)) from error

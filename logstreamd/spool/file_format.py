@@ -4,9 +4,18 @@
 bytes        what                           value
 =========== ============================== =========================================================
 0-15         magic                          ``SQLite format 3`` and a NUL
-60-63        ``user_version``, big-endian   the format, 1
+16-17        page size                      8192
+18-19        file format                     1 1, or 2 2 with a log
+20-23        reserved bytes, fractions      0 64 32 32
+44-47        schema format                  4
+52-55        highest root page              4
+56-59        text encoding                  1, UTF-8
+60-63        ``user_version``               the format, 1
+64-67        incremental vacuum             1
 68-71        ``application_id``             ``LSPL``
 =========== ============================== =========================================================
+
+Numbers are big-endian. Source: the file format documentation of SQLite, section 1.3.
 """
 
 from __future__ import annotations
@@ -27,11 +36,13 @@ from logstreamd.spool.statements import QUERIES, SCHEMA
 
 __all__ = [
     "APPLICATION_ID",
+    "READ_ERRORS",
     "CorruptDatabaseError",
     "check_schema",
     "connect",
     "create_private",
     "create_schema",
+    "has_whole_header",
     "insert_row",
     "is_corruption",
     "probe",
@@ -42,8 +53,14 @@ __all__ = [
 APPLICATION_ID = 0x4C53504C
 """``LSPL``, in the header of the file: whose database it is."""
 
-_HEADER = struct.Struct(">16s44xI4xI28x")
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises. The second one because Python decodes SQLite's messages strictly as UTF-8, and
+they may quote the damage.
+"""
+
+_HEADER = struct.Struct(">16sH2s4s20xI4x5I28x")
 _MAGIC = b"SQLite format 3\0"
+_FILE_FORMATS = (b"\1\1", b"\2\2")
 
 
 class CorruptDatabaseError(Exception):
@@ -52,6 +69,8 @@ class CorruptDatabaseError(Exception):
 
 def is_corruption(error: BaseException) -> bool:
     """Whether SQLite says that the file's content is wrong (and not that the disk fails)."""
+    if isinstance(error, CorruptDatabaseError | UnicodeDecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -88,13 +107,24 @@ def probe(path: Path, identity_format: int | None) -> None:
         return
     if len(head) < _HEADER.size:
         raise CorruptDatabaseError(f"{len(head)} bytes, too short for a database")
-    magic, version, application = _HEADER.unpack(head)
+    magic, *_, version, _, application = _HEADER.unpack(head)
     if magic != _MAGIC or application != APPLICATION_ID:
         raise CorruptDatabaseError("not a spool's database")
     if version > FORMAT and identity_format is None:
         raise SpoolVersionError(f"{path} has spool format {version}, this logstreamd knows up to {FORMAT}")
-    if version != FORMAT:
-        raise CorruptDatabaseError(f"its header says format {version}, its directory {identity_format}")
+    if not has_whole_header(path):
+        raise CorruptDatabaseError("its header is damaged")
+
+
+def has_whole_header(path: Path) -> bool:
+    """Whether every byte of the header that never changes is as it was written; a wrong one garbles every page."""
+    head = _head(path)
+    if len(head) < _HEADER.size:
+        return False
+    magic, page_bytes, formats, fractions, *numbers = _HEADER.unpack(head)
+    fixed = (magic, page_bytes, fractions, *numbers)
+    expected = (_MAGIC, PAGE_BYTES, b"\x00\x40\x20\x20", 4, 4, 1, FORMAT, 1, APPLICATION_ID)
+    return formats in _FILE_FORMATS and fixed == expected
 
 
 def _head(path: Path) -> bytes:
@@ -135,10 +165,16 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 
 def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
-    """Read the body of a row whose small columns are known."""
+    """Read the body of a row whose small columns are known.
+
+    Raises:
+        CorruptDatabaseError: the table leads to two places.
+    """
     seq, appended_at, name, frames, seal = columns
-    (body,) = connection.execute(QUERIES["body"], (seq,)).fetchone()
-    return Row(seq, appended_at, name, frames, seal, body)
+    found = connection.execute(QUERIES["body"], (seq,)).fetchone()
+    if found is None:
+        raise CorruptDatabaseError(f"batch {seq} is listed and cannot be found")
+    return Row(seq, appended_at, name, frames, seal, found[0])
 
 
 def read_number(connection: sqlite3.Connection, seq: int) -> int | None:

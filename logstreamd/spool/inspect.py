@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from logstreamd.spool.directory import SpoolDirectory
-from logstreamd.spool.file_format import CorruptDatabaseError, connect, probe, read_number, read_row
+from logstreamd.spool.file_format import READ_ERRORS, CorruptDatabaseError, connect, probe, read_number, read_row
 from logstreamd.spool.interface import SpoolError
 from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES
@@ -189,5 +189,5 @@ def _readable(path: Path) -> Iterator[None]:
     """Say it as a SpoolError when the directory cannot be read."""
     try:
         yield
-    except (sqlite3.Error, OSError, CorruptDatabaseError) as error:
+    except (*READ_ERRORS, OSError, CorruptDatabaseError) as error:
         raise SpoolError(f"the spool {path} cannot be read: {error}") from error

@@ -8,7 +8,6 @@ deletions and batch numbers are remembered, and the file is opened again after a
 from __future__ import annotations
 
 import queue
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from logstreamd import faults
 from logstreamd.spool.database import Changes, SpoolDatabase
 from logstreamd.spool.directory import Identity, SpoolDirectory
-from logstreamd.spool.file_format import CorruptDatabaseError, is_corruption, probe
+from logstreamd.spool.file_format import READ_ERRORS, CorruptDatabaseError, is_corruption, probe
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
 from logstreamd.spool.limits import disk_cost
 from logstreamd.spool.messages import (
@@ -51,7 +50,7 @@ _LAST_RETRY_SECONDS = 5.0  # a disk that was full is looked at this often at lea
 
 _WAITING = "the spool waits for the disk"
 
-_DISK_ERRORS = (sqlite3.Error, OSError, CorruptDatabaseError)
+_DISK_ERRORS = (*READ_ERRORS, OSError, CorruptDatabaseError)
 
 
 class Owner:

@@ -19,11 +19,13 @@ from typing import Any
 from logstreamd import faults
 from logstreamd.spool.directory import SpoolDirectory, sync_directory
 from logstreamd.spool.file_format import (
+    READ_ERRORS,
     CorruptDatabaseError,
     check_schema,
     connect,
     create_private,
     create_schema,
+    has_whole_header,
     insert_row,
     read_number,
     read_row,
@@ -134,10 +136,10 @@ def _intact_rows(database: Path, salvaged: Salvaged) -> Iterator[Row]:
             try:
                 row = read_row(source, columns)
                 row.batch()
-            except (sqlite3.Error, CorruptBatch):
+            except (*READ_ERRORS, CorruptDatabaseError, CorruptBatch):
                 salvaged.lose(columns[2], columns[3])
                 continue
-            with suppress(sqlite3.Error):  # without its number the batch gets a new one: later row ids, nothing lost
+            with suppress(*READ_ERRORS):  # without its number the batch gets a new one: later row ids, nothing lost
                 row.number = read_number(source, row.seq)
             yield row
 
@@ -166,15 +168,15 @@ def _scan(source: sqlite3.Connection, query: str, seq: int) -> Iterator[list[Any
     try:
         for *columns, _length in source.execute(QUERIES[query], (seq,)):
             yield columns
-    except sqlite3.Error:
+    except READ_ERRORS:
         return
 
 
 def _open_damaged(database: Path) -> sqlite3.Connection:
     """Open a damaged file for reading; when not even its schema is readable, a copy with a new first page."""
-    with suppress(sqlite3.Error):
+    with suppress(*READ_ERRORS):
         connection = connect(database, mode="ro")
-        if database.stat().st_size and _has_tables(connection):
+        if has_whole_header(database) and _has_tables(connection):
             return connection
         connection.close()
     return connect(_patched_copy(database))
@@ -183,7 +185,7 @@ def _open_damaged(database: Path) -> sqlite3.Connection:
 def _has_tables(connection: sqlite3.Connection) -> bool:
     try:
         check_schema(connection)
-    except (sqlite3.Error, CorruptDatabaseError):
+    except (*READ_ERRORS, CorruptDatabaseError):
         return False
     return True
 

@@ -163,9 +163,21 @@ async def test_a_destroyed_first_page_costs_nothing(closed: Path, directory: Pat
 
 
 @pytest.mark.parametrize("text", [b"number INTEGER", b"CREATE TABLE batches", b"body        BLOB"])
-async def test_a_flipped_bit_in_a_table_s_definition_costs_nothing(closed: Path, directory: Path, text: bytes) -> None:
+@pytest.mark.parametrize("bit", [1, 7])  # another letter, and no UTF-8 any more
+async def test_a_flipped_bit_in_a_table_s_definition_costs_nothing(
+    closed: Path, directory: Path, text: bytes, bit: int
+) -> None:
     shutil.copytree(closed, directory)
-    flip(directory / "spool.db", (directory / "spool.db").read_bytes().index(text), 1)
+    flip(directory / "spool.db", (directory / "spool.db").read_bytes().index(text), bit)
+    names, reports = await names_left(directory)
+    assert names == NAMES
+    assert len(reports) == 1
+
+
+@pytest.mark.parametrize("offset", [*range(24), *range(44, 48), *range(52, 72)])
+async def test_a_flipped_bit_in_the_header_costs_nothing(closed: Path, directory: Path, offset: int) -> None:
+    shutil.copytree(closed, directory)
+    flip(directory / "spool.db", offset, 2)
     names, reports = await names_left(directory)
     assert names == NAMES
     assert len(reports) == 1
