@@ -10,6 +10,7 @@ import logging
 import sys
 from typing import Literal
 
+import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
@@ -47,12 +48,15 @@ def configure_log(level: str, log_format: Literal["auto", "json", "console"]) ->
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # An outage is one line when it begins and one when it ends, not one for every attempt.
+    stamina.instrumentation.set_on_retry_hooks([])
     # asyncio and aiohttp report through the standard library.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
 
 
 def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception" and not value.isprintable():
-            event[key] = "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
+        if isinstance(value, str) and not value.isprintable():
+            kept = "\n" if key == "exception" else ""  # a traceback has lines of its own
+            event[key] = "".join(char if char.isprintable() or char in kept else repr(char)[1:-1] for char in value)
     return event

@@ -9,6 +9,7 @@ again, and the first one that succeeds closes it.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -81,7 +82,8 @@ class Health:
             exclude=[OpenedState, asyncio.CancelledError],
         )
         self._breakers.add_listener(self._on_breaker)
-        self._logged_at = 0.0
+        self._opened_at = 0.0
+        self._logged_at = -math.inf
         self._suppressed = 0
         self.problem: str | None = "not connected yet"
         self.breaker_open = False
@@ -89,6 +91,7 @@ class Health:
     def _on_breaker(self, _name: str, event: str, details: object) -> None:
         if event == "state_changed":
             self.breaker_open = getattr(details, "state", None) == "opened"
+            self._opened_at = time.monotonic()
             self._metrics.breaker_open.set(self.breaker_open)
 
     async def attempt(self, operation: Callable[[], Awaitable[_T]]) -> _T:
@@ -96,7 +99,9 @@ class Health:
         try:
             async with await self._breakers.get_breaker("postgresql"):
                 result = await operation()
-        except OpenedState:
+        except OpenedState as opened:
+            if time.monotonic() - self._opened_at > _OPEN_SECONDS:
+                opened.opened_at = 0.0  # the library goes by the wall clock, and that was set back
             raise
         except DATABASE_TROUBLE as problem:
             self._failed(problem)
@@ -119,7 +124,7 @@ class Health:
     def _succeeded(self) -> None:
         if self.problem is not None:
             _log.info("database connected", after=self.problem)
-            self._logged_at, self._suppressed = 0.0, 0
+            self._logged_at, self._suppressed = -math.inf, 0
         self.problem = None
         self._metrics.database_up.set(1)
 

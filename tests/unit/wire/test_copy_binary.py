@@ -13,7 +13,10 @@ from logstreamd.wire.policy import Policy
 NOW = datetime(2026, 11, 22, 3, 0, 0, 123_456, UTC)
 NOW_US = 1_795_316_400_123_456
 
-RICH = b'<165>1 2026-11-22T02:59:59.000003Z web-1.example checkout 814 ID47 [ex@1 user="M\xc3\xbcller" user="two"] paid 5 \xe2\x82\xac'
+RICH = (
+    b'<165>1 2026-11-22T02:59:59.000003Z web-1.example checkout 814 ID47 [ex@1 user="M\xc3\xbcller" user="two"] '
+    b"paid 5 \xe2\x82\xac"
+)
 JSON = b'{"message":"m","level":"error","service":"api","trace_id":"t-1","user":{"id":42,"tags":["a",null]},"ok":true}'
 
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+import structlog
+from spooling import make_batch
+
+from logstreamd.metrics import Metrics
+from logstreamd.report import Report, announce
+from logstreamd.spool import MemorySpool
+from logstreamd.storage.session import Health
+
+
+@dataclass
+class Socket:
+    name: str
+    congested: bool = False
+    endpoints: list[str] = field(default_factory=lambda: ["127.0.0.1:5514"])
+
+
+class Parts:
+    def __init__(self) -> None:
+        self.metrics = Metrics(version="test", wire="python")
+        self.health = Health(self.metrics)
+        self.health.problem = None
+        self.spool = MemorySpool(window_bytes=1000)
+        self.inputs = [Socket("udp"), Socket("tcp")]
+        self.report = Report(self.metrics, self.health, self.spool, self.inputs, lambda: ["writer 1"])
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+def test_when_all_is_well_there_is_no_problem(parts: Parts) -> None:
+    assert parts.report.problems() == []
+
+
+async def test_every_part_that_cannot_work_is_named(parts: Parts) -> None:
+    parts.health.problem = "ConnectionRefusedError: nobody there"
+    parts.inputs[1].congested = True
+    while parts.spool.has_room:
+        parts.spool.append(make_batch("x"))
+    used = parts.spool.stats().bytes
+    assert parts.report.problems() == [
+        "database: ConnectionRefusedError: nobody there",
+        f"spool: full ({used} of 1000 bytes)",
+        "input tcp: waits for the spool",
+    ]
+
+
+async def test_the_status_shows_every_part_and_can_be_sent_as_json(parts: Parts) -> None:
+    parts.metrics.watch_input("udp", in_flight=lambda: 0, spooled=lambda: 0)
+    parts.health.breaker_open = True
+    parts.spool.append(make_batch("x"))
+    status = json.loads(msgspec.json.encode(parts.report.status()))
+    assert status["inputs"] == {
+        "udp": {"listen": ["127.0.0.1:5514"], "waiting_for_spool": False},
+        "tcp": {"listen": ["127.0.0.1:5514"], "waiting_for_spool": False},
+    }
+    assert status["ledger"]["udp"]["imbalance"] == 0
+    assert status["spool"]["id"] == str(parts.spool.id)
+    assert status["spool"]["frames"] == 3
+    assert status["database"] == {"up": True, "problem": None, "breaker_open": True}
+    assert status["tasks"] == ["writer 1"]
+    assert status["uptime_seconds"] >= 0
+
+
+def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    announce(
+        listening=["udp 127.0.0.1:5514", "tcp [::1]:5514"],
+        http="127.0.0.1:8514",
+        psql="postgresql://host/db",
+        data=["/var/lib/logstreamd"],
+        as_json=False,
+    )
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "is ready" in err
+    for text in (
+        "udp 127.0.0.1:5514, tcp [::1]:5514",
+        "http://127.0.0.1:8514/",
+        "psql 'postgresql://host/db'",
+        "/var/",
+    ):
+        assert text in err
+
+
+def test_the_announcement_tells_a_program_the_same() -> None:
+    with structlog.testing.capture_logs() as logs:
+        announce(listening=["udp x"], http="h:1", psql="p", data=["d"], as_json=True)
+    (entry,) = logs
+    assert (entry["send_to"], entry["look_at"], entry["psql"], entry["data"]) == (["udp x"], "http://h:1", "p", ["d"])
