@@ -36,6 +36,8 @@ def receive_datagrams(
             datagram, address = sock.recvfrom(MAX_DATAGRAM_BYTES)
         except (BlockingIOError, InterruptedError):
             return received_bytes, True
+        except ConnectionRefusedError:  # what an earlier answer of ours met, on a socket that is connected
+            continue
         if not datagram:  # nothing was said
             continue
         received_bytes += len(datagram)

@@ -17,14 +17,14 @@ import structlog
 from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.kernel_drops import kernel_drops
-from logstreamd.inputs.receive import receive_datagrams
+from logstreamd.inputs.receiving import receive_datagrams
 from logstreamd.metrics import Metrics
 
 __all__ = ["UdpInput"]
 
 _log = structlog.get_logger(__name__)
 
-# One turn of the event loop reads at most this many datagrams; at 2 µs each that is 2 ms.
+# One turn of the event loop reads at most this many datagrams: 0.7 ms compiled, 2 ms without.
 _DATAGRAMS_PER_TURN = 1_000
 _LAST_READ_SECONDS = 0.5  # a flood that does not end must not keep the daemon from stopping
 _SO_RCVBUFFORCE = 33  # linux/asm-generic/socket.h; the socket module does not name it

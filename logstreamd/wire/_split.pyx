@@ -11,7 +11,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyBy
 from libc.stdint cimport int64_t, uint16_t, uint64_t
 from libc.string cimport memchr, memcpy
 
-from logstreamd.wire._rows cimport Rows, append_row, close_rows, open_rows, rows_full
+from logstreamd.wire._open_batch cimport OpenBatch, append_frame, close_batch, open_batch, is_full
 
 from logstreamd.wire import batch as _batch
 from logstreamd.wire.framing import PLAUSIBLE_FACTOR
@@ -35,7 +35,7 @@ cdef struct Chunk:
     Py_ssize_t pos
     Py_ssize_t lf
     Py_ssize_t nul
-    Rows rows
+    OpenBatch into
     int64_t received_at
     uint16_t peer_id
 
@@ -78,13 +78,14 @@ cdef class Framer:
         cdef Chunk chunk
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
         try:
-            chunk = Chunk(<const unsigned char *> buffer.buf, buffer.len, 0, -1, -1)
+            chunk.data, chunk.size = <const unsigned char *> buffer.buf, buffer.len
+            chunk.pos, chunk.lf, chunk.nul = 0, -1, -1
             chunk.peer_id, chunk.received_at = peer_id, received_at
-            open_rows(&chunk.rows, batch)
+            open_batch(&chunk.into, batch)
             try:
                 self._split(&chunk)
             finally:
-                close_rows(&chunk.rows)
+                close_batch(&chunk.into)
         finally:
             PyBuffer_Release(&buffer)
         return chunk.pos
@@ -93,18 +94,18 @@ cdef class Framer:
         """Append what is held at the end of the connection: at most one frame, so the batch must not be full."""
         cdef Chunk chunk
         chunk.peer_id, chunk.received_at = peer_id, received_at
-        open_rows(&chunk.rows, batch)
+        open_batch(&chunk.into, batch)
         try:
             if self._state == COUNTED:
                 self._append_held(&chunk, PARTIAL)
             elif PyByteArray_GET_SIZE(self._held):
                 self._append_line(&chunk, self._held_bytes(), PyByteArray_GET_SIZE(self._held))
         finally:
-            close_rows(&chunk.rows)
+            close_batch(&chunk.into)
         self._reset()
 
     cdef int _split(self, Chunk *chunk) except -1:
-        while chunk.pos < chunk.size and not rows_full(&chunk.rows):
+        while chunk.pos < chunk.size and not is_full(&chunk.into):
             if self._state == START:
                 self._begin(chunk)
             elif self._state == LINE:
@@ -261,7 +262,7 @@ cdef inline bint _is_digit(unsigned char byte) noexcept:
 
 
 cdef inline int _append(Chunk *chunk, const unsigned char *frame, Py_ssize_t size, unsigned char flags) except -1:
-    return append_row(&chunk.rows, frame, size, chunk.received_at, chunk.peer_id, flags)
+    return append_frame(&chunk.into, frame, size, chunk.received_at, chunk.peer_id, flags)
 
 
 cdef inline Py_ssize_t _line_end(Chunk *chunk) noexcept:

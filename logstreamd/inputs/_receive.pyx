@@ -1,0 +1,234 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Datagrams from a socket into a batch: the compiled twin of :mod:`logstreamd.inputs.receive`.
+
+Up to 64 datagrams come with one system call (``recvmmsg``) and go into the batch without a Python object for one; a
+sender's address is made a text once per call. What is asked for always fits: a datagram that was taken from the kernel
+is in the batch that was given, and the batch is full after the same datagram as with the Python twin.
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.errno cimport EAGAIN, ECONNREFUSED, EINTR, errno
+from libc.stdint cimport int64_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from logstreamd.wire._open_batch cimport OpenBatch, append_frame, close_batch, open_batch
+
+from logstreamd.inputs import receive as _receive
+from logstreamd.wire import batch as _batch
+
+__all__ = ["receive_datagrams"]
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum: AF_INET, MSG_DONTWAIT
+    ctypedef unsigned short sa_family_t
+    struct sockaddr_storage:
+        sa_family_t ss_family
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        void *msg_name
+        unsigned int msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+    struct mmsghdr:
+        msghdr msg_hdr
+        unsigned int msg_len
+    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
+
+cdef extern from "<netinet/in.h>" nogil:
+    enum: INET6_ADDRSTRLEN
+    struct sockaddr_in:
+        unsigned int sin_addr
+    struct sockaddr_in6:
+        unsigned char sin6_addr[16]
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char *inet_ntop(int family, const void *address, char *text, unsigned int size)
+
+cdef enum:
+    # Datagrams per system call: the cost of the call is below 10 ns a datagram then, and 4 MiB hold the largest ones.
+    SLOTS = 64
+    # As receive.MAX_DATAGRAM_BYTES.
+    SLOT_BYTES = 65_535
+    # Senders whose number in the batch is remembered during one call; further ones are looked up by their text.
+    PEERS = 256
+
+cdef unsigned char TRUNCATED = _batch.TRUNCATED
+assert SLOT_BYTES == _receive.MAX_DATAGRAM_BYTES
+
+
+cdef struct Peer:
+    # One sender, remembered: valid in the call that wrote it.
+    uint32_t call
+    sa_family_t family
+    unsigned char address[16]
+    uint16_t id
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Slots:
+    """Where the kernel puts datagrams: as many as one system call may bring, each as long as it can be."""
+
+    cdef unsigned char *_data
+    cdef iovec _vectors[SLOTS]
+    cdef mmsghdr _messages[SLOTS]
+    cdef sockaddr_storage _addresses[SLOTS]
+    cdef uint16_t _peer_ids[SLOTS]
+    cdef Peer _peers[PEERS]
+    cdef uint32_t _call
+
+    def __cinit__(self):
+        cdef int slot
+        self._data = <unsigned char *> malloc(SLOTS * SLOT_BYTES)
+        if self._data == NULL:
+            raise MemoryError
+        memset(self._messages, 0, sizeof(self._messages))
+        for slot in range(SLOTS):
+            self._vectors[slot].iov_base = self._data + slot * SLOT_BYTES
+            self._vectors[slot].iov_len = SLOT_BYTES
+            self._messages[slot].msg_hdr.msg_name = &self._addresses[slot]
+            self._messages[slot].msg_hdr.msg_iov = &self._vectors[slot]
+            self._messages[slot].msg_hdr.msg_iovlen = 1
+
+    def __dealloc__(self):
+        free(self._data)
+
+    cdef int forget_peers(self) noexcept:
+        """Begin a call: another batch may have other numbers for the same senders."""
+        self._call += 1
+        if self._call == 0:  # after 4 thousand million calls
+            memset(self._peers, 0, sizeof(self._peers))
+            self._call = 1
+        return 0
+
+    cdef int fill(self, int fd, unsigned int wanted) except -2:
+        """Take waiting datagrams from the kernel.
+
+        Returns:
+            How many there were; -1 when the socket told of an earlier error instead, which is no datagram.
+        """
+        cdef unsigned int slot
+        cdef int received
+        for slot in range(wanted):  # the kernel writes the real length over it
+            self._messages[slot].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
+        with nogil:
+            received = recvmmsg(fd, self._messages, wanted, MSG_DONTWAIT, NULL)
+        if received >= 0:
+            return received
+        if errno == ECONNREFUSED:
+            return -1
+        if errno != EAGAIN and errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        return 0
+
+    cdef int identify(self, int received, object batch) except -1:
+        """Number the senders; Python code runs here, so before the batch is open."""
+        cdef int slot
+        for slot in range(received):
+            if self._messages[slot].msg_len:
+                self._peer_ids[slot] = self._peer_id(&self._addresses[slot], batch)
+        return 0
+
+    cdef uint16_t _peer_id(self, const sockaddr_storage *sender, object batch) except? 65_535:
+        cdef unsigned char address[16]
+        cdef char text[INET6_ADDRSTRLEN]
+        cdef Peer *peer
+        memset(address, 0, 16)
+        if sender.ss_family == AF_INET:
+            memcpy(address, &(<const sockaddr_in *> sender).sin_addr, 4)
+        else:
+            memcpy(address, &(<const sockaddr_in6 *> sender).sin6_addr, 16)
+        peer = &self._peers[_hash(address) % PEERS]
+        if peer.call == self._call and peer.family == sender.ss_family and not memcmp(peer.address, address, 16):
+            return peer.id
+        if inet_ntop(sender.ss_family, address, text, INET6_ADDRSTRLEN) == NULL:
+            PyErr_SetFromErrno(OSError)
+        peer.id = batch.peer_id((<bytes> text).decode("ascii"))
+        peer.call, peer.family = self._call, sender.ss_family
+        memcpy(peer.address, address, 16)
+        return peer.id
+
+    cdef Py_ssize_t append_to(
+        self, OpenBatch *into, int received, Py_ssize_t max_frame_bytes, int64_t received_at
+    ) except -1:
+        """Append what was received, each datagram as one frame; return how many bytes came."""
+        cdef Py_ssize_t received_bytes = 0, size
+        cdef unsigned char flags
+        cdef const unsigned char *data
+        cdef int slot
+        for slot in range(received):
+            size = self._messages[slot].msg_len
+            received_bytes += size
+            if size == 0:  # nothing was said
+                continue
+            data = self._data + slot * SLOT_BYTES
+            while size and _is_line_end(data[size - 1]):
+                size -= 1
+            flags = TRUNCATED if size > max_frame_bytes else 0
+            append_frame(into, data, min(size, max_frame_bytes), received_at, self._peer_ids[slot], flags)
+        return received_bytes
+
+
+cdef inline bint _is_line_end(unsigned char byte) noexcept:
+    return byte == c"\n" or byte == c"\r" or byte == c"\0"
+
+
+cdef inline uint32_t _hash(const unsigned char *address) noexcept:
+    """Spread addresses over the remembered ones: neighbours in one network must not meet."""
+    cdef uint32_t parts[4]
+    memcpy(parts, address, 16)
+    return ((parts[0] ^ parts[1] ^ parts[2] ^ parts[3]) * <uint32_t> 2_654_435_761) >> 24
+
+
+cdef unsigned int _room(object batch, Py_ssize_t limit, Py_ssize_t max_frame_bytes):
+    """Return how many datagrams the batch takes for certain: it can't be full before the last of them."""
+    cdef Py_ssize_t rows = batch.max_rows - len(batch.ends)
+    cdef Py_ssize_t nbytes = batch.max_bytes - len(batch.data)
+    if rows <= 0 or nbytes <= 0:
+        return 0
+    return min(SLOTS, limit, rows, 1 + (nbytes - 1) // max(1, min(max_frame_bytes, <Py_ssize_t> SLOT_BYTES)))
+
+
+# Slots that nobody is using: one thread at a time takes them, as many as there were threads at once.
+cdef list _idle = []
+
+
+def receive_datagrams(sock, batch, *, uint32_t max_frame_bytes, int64_t received_at, Py_ssize_t limit):
+    """Read the datagrams that are waiting and append each as one frame; see the Python twin."""
+    cdef Slots slots = _idle.pop() if _idle else Slots()
+    slots.forget_peers()
+    try:
+        return _receive_datagrams(slots, sock.fileno(), batch, max_frame_bytes, received_at, limit)
+    finally:
+        _idle.append(slots)
+
+
+cdef tuple _receive_datagrams(
+    Slots slots, int fd, object batch, Py_ssize_t max_frame_bytes, int64_t received_at, Py_ssize_t limit
+):
+    cdef OpenBatch into
+    cdef Py_ssize_t received_bytes = 0
+    cdef unsigned int wanted
+    cdef int received
+    while limit > 0:
+        wanted = _room(batch, limit, max_frame_bytes)
+        if not wanted:
+            return received_bytes, False
+        received = slots.fill(fd, wanted)
+        if received < 0:
+            limit -= 1
+            continue
+        slots.identify(received, batch)
+        open_batch(&into, batch)
+        try:
+            received_bytes += slots.append_to(&into, received, max_frame_bytes, received_at)
+        finally:
+            close_batch(&into)
+        if <unsigned int> received < wanted:
+            return received_bytes, True
+        limit -= received
+    return received_bytes, False
