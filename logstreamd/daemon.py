@@ -180,6 +180,7 @@ class _Daemon:
         writer = Writer(
             self._spool,
             [session("writer") for _ in range(self._config.writer.connections)],
+            ready=keeper.migrated.wait,
             prepare=keeper.prepare,
             policy_of=lambda name: policies.get(name, default_policy),
             metrics=self._metrics,

@@ -82,14 +82,13 @@ class DatabaseKeeper:
         ]
 
     async def prepare(self, session: Session, first_us: int, last_us: int) -> None:
-        """Make the database ready for rows from one time to another; waits for the schema at the start.
+        """Make the database ready for rows from one time to another.
 
         Args:
             session: the one that will write the rows.
             first_us: earliest event time, microseconds since the epoch.
             last_us: latest event time.
         """
-        await self.migrated.wait()
         days = days_between(first_us, last_us)
         if not self._partitions.knows(days):
             await session.run(lambda connection: self._partitions.ensure(connection, days))

@@ -65,6 +65,7 @@ class Writer:
     Args:
         spool: where the batches come from.
         sessions: one database session per worker.
+        ready: returns once the schema is there; until then the database is left alone.
         prepare: makes the database ready for rows of these times (microseconds since the epoch): partitions.
         policy_of: time zone and window of an input, by its name.
         metrics: counted per batch.
@@ -74,12 +75,14 @@ class Writer:
         self,
         spool: SpoolReader,
         sessions: list[Session],
+        ready: Callable[[], Awaitable[object]],
         prepare: Callable[[Session, int, int], Awaitable[None]],
         policy_of: Callable[[str], Policy],
         metrics: Metrics,
     ) -> None:
         self._spool = spool
         self._sessions = sessions
+        self._ready = ready
         self._prepare = prepare
         self._policy_of = policy_of
         self._metrics = metrics
@@ -105,6 +108,8 @@ class Writer:
         self._encoders.shutdown(wait=False)
 
     async def _work(self, session: Session) -> None:
+        # Failing for want of a table would open the breaker in front of the migration that makes it.
+        await self._ready()
         while True:
             await self._store_next(session)
 
