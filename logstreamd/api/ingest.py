@@ -55,8 +55,8 @@ class IngestResource:
             message = f"Content-Encoding must be one of {', '.join(ENCODINGS)} (got {encoding!r})"
             return error_answer(415, "bad_content_encoding", message)
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= _MAX_KEY_CHARS:
-            message = f"Idempotency-Key must be 1..{_MAX_KEY_CHARS} characters (got {len(key)})"
+        if key is not None and not (0 < len(key) <= _MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+            message = f"Idempotency-Key must be 1..{_MAX_KEY_CHARS} printable ASCII characters (got {len(key)})"
             return error_answer(400, "bad_parameter", message, field="Idempotency-Key")
         try:
             async with asyncio.timeout(_READ_SECONDS):

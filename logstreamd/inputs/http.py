@@ -88,12 +88,13 @@ class HttpInput:
         self._max_body_bytes = max_body_bytes
         self._max_lines = max_lines
         self._reading_bytes = 0
-        self._in_flight = 0
+        self._in_flight: dict[asyncio.Future[int], int] = {}
         self._answers: OrderedDict[str, tuple[bytes, Accepted]] = OrderedDict()
 
     def count_in_flight(self) -> int:
         """Frames accepted that are not in the spool yet."""
-        return self._in_flight
+        # The spool has a batch in its books as soon as its future is done; ours are settled a turn of the loop later.
+        return sum(frames for durable, frames in self._in_flight.items() if not _is_kept(durable))
 
     async def accept(self, body: bytes, *, encoding: str, peer: str, key: str | None) -> Accepted:
         """Make the logs of one request durable.
@@ -130,12 +131,18 @@ class HttpInput:
         if self._reading_bytes and self._reading_bytes + budget > _BUDGET_BODIES * self._max_body_bytes:
             raise BusyError("as many bodies are being read as memory is set aside for")
         self._reading_bytes += budget
-        try:
-            if encoding == "identity" and len(body) <= _INLINE_BYTES:
+        if encoding == "identity" and len(body) <= _INLINE_BYTES:
+            try:
                 return self._take_apart(body, encoding)
-            return await asyncio.to_thread(self._take_apart, body, encoding)
-        finally:
-            self._reading_bytes -= budget
+            finally:
+                self._reading_bytes -= budget
+        reading = asyncio.get_running_loop().run_in_executor(None, self._take_apart, body, encoding)
+        reading.add_done_callback(lambda _: self._read_done(budget))
+        # A client that goes away does not stop the thread; until that ends its memory is in use.
+        return await asyncio.shield(reading)
+
+    def _read_done(self, budget: int) -> None:
+        self._reading_bytes -= budget
 
     def _take_apart(self, body: bytes, encoding: str) -> Body:
         return read_body(inflate(body, encoding, max_bytes=self._max_body_bytes), max_lines=self._max_lines)
@@ -163,13 +170,14 @@ class HttpInput:
                 break
             self._took(batch, future)
             futures.append(future)
-        # Whatever was appended is waited for: what is durable must not be forgotten while it is being refused.
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        for result in results:
-            if isinstance(result, SpoolError):
-                raise NoRoomError(f"the spool can't keep it: {result}") from result
-            if isinstance(result, BaseException):
-                raise result
+        # Whatever was appended is waited for: what is durable must not be forgotten while it is being refused. A client
+        # that goes away cancels the waiting, not the futures: the spool keeps what it has.
+        if futures:
+            await asyncio.wait(futures)
+        for future in futures:
+            if isinstance(problem := future.exception(), SpoolError):
+                raise NoRoomError(f"the spool can't keep it: {problem}") from problem
+            future.result()
         if len(futures) < len(batches):
             raise NoRoomError("the spool is full")
 
@@ -178,11 +186,11 @@ class HttpInput:
         frames = len(batch)
         self._metrics.received_frames.labels(self.name).inc(frames)
         self._metrics.received_bytes.labels(self.name).inc(len(batch.data))
-        self._in_flight += frames
+        self._in_flight[durable] = frames
 
         def settle(future: asyncio.Future[int]) -> None:
-            self._in_flight -= frames
-            if future.cancelled() or future.exception() is not None:
+            del self._in_flight[future]
+            if not _is_kept(future):
                 self._metrics.dropped_frames.labels(self.name, "refused").inc(frames)
 
         durable.add_done_callback(settle)
@@ -191,3 +199,8 @@ class HttpInput:
         self._answers[key] = (digest, answer)
         if len(self._answers) > _MAX_KEYS:
             self._answers.popitem(last=False)
+
+
+def _is_kept(durable: asyncio.Future[int]) -> bool:
+    """Whether the spool has made a batch durable."""
+    return durable.done() and not durable.cancelled() and durable.exception() is None

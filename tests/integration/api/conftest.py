@@ -1,0 +1,105 @@
+"""The HTTP side on a port of its own: a spool that does what the test says, and a database that is real."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from manual_spool import ManualSpool
+
+from logstreamd.api.application import HttpServer, build_application
+from logstreamd.api.ingest import IngestResource
+from logstreamd.api.logs import LogsResource
+from logstreamd.api.state import StateResource
+from logstreamd.inputs.http import HttpInput
+from logstreamd.metrics import Metrics
+from logstreamd.query.search import LogReader
+from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
+
+MAX_BODY_BYTES = 1 << 20
+
+
+class Api:
+    """A running server, its parts, and a client."""
+
+    def __init__(self, reader: LogReader | None) -> None:
+        self.spool = ManualSpool(prompt=True)
+        self.metrics = Metrics(version="test", wire="python")
+        self.problems: list[str] = []
+        self.input = HttpInput(
+            "http",
+            self.spool.append,
+            self.metrics,
+            max_rows=100,
+            max_bytes=1 << 20,
+            max_body_bytes=2 * MAX_BODY_BYTES,
+            max_lines=1000,
+        )
+        self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
+        application = build_application(
+            logs=LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
+            ingest=IngestResource(self.input),
+            state=StateResource(
+                lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None
+            ),
+            metrics=self.metrics,
+            max_body_bytes=MAX_BODY_BYTES,
+        )
+        self.server = HttpServer(application, host="127.0.0.1", port=0)
+        self.client = aiohttp.ClientSession()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.server.endpoints[0]}"
+
+    async def post(self, body: bytes, **headers: str) -> tuple[int, dict[str, Any], Any]:
+        """Send a batch; names of headers are written with underscores."""
+        named = {"Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        async with self.client.post(f"{self.url}/api/v1/logs", data=io.BytesIO(body), headers=named) as answer:
+            return answer.status, await answer.json(), answer.headers
+
+    async def get(self, path: str, **parameters: str) -> tuple[int, dict[str, Any], Any]:
+        async with self.client.get(self.url + path, params=parameters) as answer:
+            return answer.status, await answer.json(), answer.headers
+
+
+@pytest.fixture
+async def start_api() -> AsyncIterator[Callable[..., Any]]:
+    started: list[Api] = []
+
+    async def start(reader: LogReader | None = None) -> Api:
+        one = Api(reader)
+        await one.server.start()
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        await one.client.close()
+        await one.server.stop()
+
+
+@pytest.fixture
+async def api(start_api: Callable[..., Any]) -> Api:
+    """Without a database: for what is not asked of one."""
+    return await start_api()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """Connections that give up after 300 ms."""
+    pool = await create_reader_pool(ConnectionSettings(database, statement_timeout_seconds=0.3), max_size=4)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def searchable(start_api: Callable[..., Any], pool: asyncpg.Pool) -> Api:
+    """With a database behind it."""
+    return await start_api(LogReader(pool, max_concurrent=4))
