@@ -85,6 +85,7 @@ class _Daemon:
         self._supervisor = Supervisor()
         self._supervisor.death.add_done_callback(self._on_death)
         self._spool = _build_spool(config)
+        self._spool_opened = False
         self._inputs: list[UdpInput | TcpInput] = []
         self._death: Death | None = None
         self._database_directories: list[str] = []
@@ -104,6 +105,8 @@ class _Daemon:
             if not self._stop.is_set():
                 self._announce(server, dsn)
             await self._stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # nothing is left to be stopped
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
         return 0 if self._death is None else 1
 
@@ -142,6 +145,7 @@ class _Daemon:
     async def _start_spool(self, stack: AsyncExitStack) -> None:
         self._spool.on_corruption(self._on_corruption)
         await self._spool.open()
+        self._spool_opened = True
         stack.push_async_callback(self._close_spool)
 
     def _on_corruption(self, report: CorruptionReport) -> None:
@@ -153,6 +157,10 @@ class _Daemon:
             frames=report.frames_by_input,
         )
         self._metrics.spool_corrupt_records.inc(report.batches)
+        for name, frames in report.frames_by_input.items():
+            self._metrics.dropped_frames.labels(name, "spool_corrupt").inc(frames)
+            if not self._spool_opened:  # an earlier run left them; the spool does not count what it can't give out
+                self._metrics.recovered_frames.labels(name).inc(frames)
 
     async def _close_spool(self) -> None:
         left = sum(self._spool.frames_by_input().values())
@@ -300,9 +308,11 @@ class _Daemon:
                 f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}"
                 for one in self._inputs
                 for where in one.endpoints
-            ],
+            ]
+            + [f"POST http://{server.endpoints[0]}/api/v1/logs"],
             http=server.endpoints[0],
             psql=redacted(dsn),
+            problem=self._health.problem,
             data=[str(config.state_dir), *self._database_directories],
             as_json=writes_json(config.log.format),
         )

@@ -93,23 +93,29 @@ class Report:
         }
 
 
-def announce(*, listening: Sequence[str], http: str, psql: str, data: Sequence[str], as_json: bool) -> None:
-    """Say that the daemon is ready: where to send, where to look, where the data lies.
+def announce(
+    *, listening: Sequence[str], http: str, psql: str, data: Sequence[str], problem: str | None, as_json: bool
+) -> None:
+    """Say that the daemon is up: where to send, where to look, where the data lies.
 
     Args:
         listening: the inputs, as in ``udp 127.0.0.1:5514``.
         http: the first address of the HTTP side.
         psql: the database's address, without a password.
         data: the directories that hold what must not get lost.
+        problem: what is wrong with the database, if anything; messages are taken and kept in the spool meanwhile.
         as_json: one line for programs instead of a few for people.
     """
+    event = "logstreamd is ready" if problem is None else "logstreamd listens and spools, the database is away"
     if as_json:
-        _log.info("logstreamd is ready", send_to=listening, look_at=f"http://{http}", psql=psql, data=data)
+        _log.info(event, send_to=listening, look_at=f"http://{http}", psql=psql, data=data, problem=problem)
         return
     rows = (
         ("send", ", ".join(listening)),
         ("look", f"http://{http}/status and http://{http}/api/v1/logs"),
         ("psql", f"psql '{psql}'"),
         ("data", ", ".join(data)),
+        *((("wait", problem),) if problem else ()),
     )
-    click.echo(f"logstreamd {__version__} is ready\n" + "\n".join(f"  {key}  {value}" for key, value in rows), err=True)
+    text = "".join(f"\n  {key}  {value}" for key, value in rows)
+    click.echo(f"{event} (version {__version__}){text}", err=True)

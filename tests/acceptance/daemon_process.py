@@ -120,8 +120,14 @@ class DaemonProcess:
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines with this event, of this and earlier starts."""
-        lines = [line for line in self.output.splitlines() if line.startswith("{") and line.endswith("}")]
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+        return [line for line in self._log_lines() if line["event"] == event]
+
+    def _log_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def _start_lines(self) -> list[dict[str, Any]]:
+        """Return the lines that say where to send and where to look, with or without the database."""
+        return [line for line in self._log_lines() if "look_at" in line]
 
     def start(self) -> DaemonProcess:
         """Start it and wait until it takes and stores messages."""
@@ -133,7 +139,7 @@ class DaemonProcess:
         """Start it and don't wait."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith("LOGSTREAMD_")}
         with self._log_file.open("ab") as log:
-            self._starts = len(self.events("logstreamd is ready"))
+            self._starts = len(self._start_lines())
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "logstreamd", "run", "--config", str(self.config_file)],
                 env={**variables, "PYTHONPATH": str(PROJECT), **self.environment},
@@ -141,12 +147,6 @@ class DaemonProcess:
                 stdout=log,
                 stderr=log,
             )
-
-    def wait_up(self) -> None:
-        """Wait for the line that says that it is ready; its database may be away."""
-        (line,) = wait_for("the ready line", self._ready_line, seconds=_START_SECONDS)[self._starts :]
-        self._http = line["look_at"].removeprefix("http://")
-        self.psql = line["psql"]
 
     def wait_ready(self) -> None:
         """Wait until it takes and stores messages."""
@@ -162,7 +162,7 @@ class DaemonProcess:
     def _ready_line(self) -> list[dict[str, Any]]:
         code = self._process.poll() if self._process else None
         assert code is None, f"the daemon ended with {code}:\n{self.output}"
-        lines = self.events("logstreamd is ready")
+        lines = self._start_lines()
         return lines if len(lines) > self._starts else []
 
     def get(self, path: str, parameters: Mapping[str, Any] | Sequence[tuple[str, Any]] = ()) -> Answer:
