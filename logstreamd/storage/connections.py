@@ -13,8 +13,10 @@ import asyncpg
 
 __all__ = ["ConnectionSettings", "connect", "create_reader_pool"]
 
-_ANSWER_MARGIN_SECONDS = 30.0
-"""Past the statement timeout: a server that did not answer by then is gone, or the way to it is."""
+_ANSWER_MARGIN_SECONDS = 10.0
+"""Past the statement timeout, which the server watches itself: one that did not answer by then is gone, or the way
+to it is.
+"""
 
 # A peer that vanished without a word is noticed after 30 s when data is under way (user timeout), and after
 # 60 s when not: 30 s of silence, then three probes 10 s apart.

@@ -20,6 +20,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from logstreamd.storage.errors import SchemaError
 from logstreamd.storage.queries import load_queries, sql_directory
+from logstreamd.storage.transaction import transaction
 
 __all__ = [
     "AppliedMigration",
@@ -102,7 +103,7 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
     steps = load_migrations() if migrations is None else list(migrations)
     taken = []
     for step in steps:
-        async with connection.transaction():
+        async with transaction(connection):
             await connection.execute(_SQL["take_turns"])
             await connection.execute(_SQL["create_schema_version"])
             current = await status(connection, steps)

@@ -17,6 +17,7 @@ import asyncpg
 
 from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
+from logstreamd.storage.transaction import transaction
 
 __all__ = ["DAYS_AHEAD", "DroppedPartition", "Partitions", "days_between", "partition_name"]
 
@@ -141,7 +142,7 @@ class Partitions:
         ranges = 0
         for day in days:
             try:
-                async with connection.transaction():
+                async with transaction(connection):
                     await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
                     ranges += await connection.fetchval(_SQL["summarize"], partition_name(day)) or 0
             except asyncpg.LockNotAvailableError:
@@ -163,7 +164,7 @@ class Partitions:
             if attempt:
                 await asyncio.sleep(self._pause_seconds)
             try:
-                async with connection.transaction():
+                async with transaction(connection):
                     await connection.execute(_SQL["take_turns"], LOCK_TIMEOUT)
                     size_bytes: int = await connection.fetchval(_fill(_SQL["size"], day))
                     await connection.execute(_fill(_SQL["detach"], day))
@@ -186,7 +187,7 @@ async def _attached_days(connection: Connection) -> set[date]:
 
 async def _make_partition(connection: Connection, day: date) -> bool:
     """Make one partition; False when there is a table of that name that somebody detached."""
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(_SQL["take_turns"], LOCK_TIMEOUT)
         if await connection.fetchval(_SQL["exists"], partition_name(day)):
             return day in await _attached_days(connection)

@@ -141,6 +141,7 @@ class Session:
         self._connect = connect
         self._health = health
         self._connection: asyncpg.Connection | None = None
+        self._silent_pid: int | None = None
 
     async def run(self, operation: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         """Run an operation on the connection.
@@ -152,17 +153,36 @@ class Session:
 
     async def _run(self, operation: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._connect()
+            self._connection = await self._open()
         connection, self._connection = self._connection, None
         try:
             result = await operation(connection)
             self._connection = connection
+        except TimeoutError:
+            self._silent_pid = connection.get_server_pid()
+            raise
         finally:
             # Only a connection that did its work is used again. After trouble nobody knows what it is in the
             # middle of: half a COPY, an open transaction, a dead peer.
             if self._connection is None:
                 connection.terminate()
         return result
+
+    async def _open(self) -> asyncpg.Connection:
+        """Connect, and end the server's side of a connection that had fallen silent.
+
+        That backend may not know for a minute that its client is gone, and holds the marker of its batch until then.
+        """
+        connection = await self._connect()
+        if self._silent_pid is not None:
+            try:
+                ended = await connection.fetchval(_SQL["end_silent_backend"], self._silent_pid)
+            except BaseException:
+                connection.terminate()
+                raise
+            _log.warning("a connection to the database fell silent", backend=self._silent_pid, ended=bool(ended))
+            self._silent_pid = None
+        return connection
 
     async def claim_batch_numbers(self, count: int) -> list[int]:
         """Return ``count`` batch numbers that nobody else gets."""

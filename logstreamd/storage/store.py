@@ -24,6 +24,7 @@ from logstreamd import faults
 from logstreamd.record import COLUMNS
 from logstreamd.storage.errors import Failure, classify, copy_line
 from logstreamd.storage.queries import load_queries
+from logstreamd.storage.transaction import transaction
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.copy_binary import Encoded
 
@@ -67,7 +68,7 @@ async def store_batch(
             the commit and it can't be told; the same call on another connection finds out.
     """
     faults.hit("pg.begin")
-    async with connection.transaction():
+    async with transaction(connection):
         if await connection.fetchval(_SQL["mark"], spool_id, seq, len(batch)) is None:
             (became,) = await connection.fetch(_SQL["became_of"], spool_id, seq)
             rows, quarantined = became["row_count"], became["quarantined"]
@@ -114,7 +115,7 @@ async def _try_copy(
 ) -> tuple[int | None, str] | None:
     """Copy the rows ``start`` to ``end``; None when they are in, else (line or None, reason) and none is in."""
     try:
-        async with connection.transaction():
+        async with transaction(connection):
             await connection.copy_to_table(
                 "logs", source=_stream(encoded, start, end), columns=COLUMNS, format="binary"
             )
