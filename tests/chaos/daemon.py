@@ -51,7 +51,7 @@ class ChaosDaemon(DaemonProcess):
     def start_up(self) -> ChaosDaemon:
         """Start it and wait until it listens, with or without its database."""
         self.launch()
-        self.wait_up()
+        self.wait_listening()
         return self
 
     def wait_killed(self) -> None:

@@ -27,8 +27,10 @@ class Action(Enum):
     """End both connections; the server never sees the message."""
     CUT_AFTER = auto()
     """Let the server do it, and end both connections instead of passing on its answer."""
+    SILENCE = auto()
+    """Pass nothing on any more, in either direction, until the client closes its connection."""
     FREEZE = auto()
-    """Fall silent: both connections stay open and nothing passes any more, in either direction."""
+    """The same, and the server never learns that the client is gone: its backend becomes a zombie."""
 
 
 Decide = Callable[[bytes, bytes], Action]
@@ -136,8 +138,6 @@ class _Link:
         ways = [asyncio.create_task(way) for way in (self._upstream(), self._downstream())]
         closed = asyncio.create_task(self._closed.wait())
         await asyncio.wait({*ways, closed}, return_when=asyncio.FIRST_COMPLETED)
-        if self._silent:
-            await closed
         for task in (*ways, closed):
             task.cancel()
         await asyncio.wait({*ways, closed})
@@ -157,11 +157,18 @@ class _Link:
                 action = self._proxy.decide(kind, body)
                 if action is Action.CUT_BEFORE:
                     return
-                if action is Action.FREEZE:
-                    self._silent = True
-                    await self._closed.wait()
+                if action in (Action.SILENCE, Action.FREEZE):
+                    await self._fall_silent(action)
+                    return
                 self._swallow = action is Action.CUT_AFTER
                 await self._pass(kind, body)
+
+    async def _fall_silent(self, action: Action) -> None:
+        self._silent = True
+        while await self._client_reader.read(_READ_BYTES):
+            pass
+        if action is Action.FREEZE:
+            await self._closed.wait()
 
     async def _body(self) -> bytes:
         length = int.from_bytes(await self._client_reader.readexactly(4))
