@@ -21,6 +21,14 @@ _SQL = load_queries("logs.sql", package="logstreamd.query")
 _COLUMNS_AFTER_LEVEL = (
     "severity", "facility", "host", "service", "proc_id", "msg_id", "trace_id", "message", "attrs", "input", "peer"
 )  # fmt: skip
+# The internal error is how the driver puts that a connection went away just when a command was to be sent on it.
+_UNAVAILABLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 _LIKE_SPECIAL = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
@@ -94,7 +102,7 @@ class LogReader:
                 )
         except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
             raise QueryTimeoutError(str(problem)) from problem
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as problem:
+        except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
 
 
