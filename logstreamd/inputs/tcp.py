@@ -1,8 +1,8 @@
 """Syslog and JSON over TCP, octet-counted or line by line. Source: RFC 6587.
 
-A connection is a :class:`~logstreamd.wire.framing.Framer` fed from one read buffer that all connections of the input
-share (the event loop fills it and hands it over before it reads again), so an idle connection costs a few hundred
-bytes and a peer can announce whatever it likes.
+A connection is a :class:`~logstreamd.wire.framing.Framer` (or its compiled twin) fed from one read buffer that all
+connections of the input share (the event loop fills it and hands it over before it reads again), so an idle connection
+costs a few hundred bytes and a peer can announce whatever it likes.
 
 When the spool has no room the input stops reading: the kernel's buffers fill and the senders wait. Nothing that was
 read is dropped.
@@ -21,7 +21,7 @@ import structlog
 from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metrics import CLOSE_REASONS, Metrics
-from logstreamd.wire.framing import Framer
+from logstreamd.wire.splitting import Framer
 
 __all__ = ["TcpInput"]
 

@@ -109,24 +109,29 @@ static void send_made_stream(int sock, const struct options *options, struct rep
     }
 }
 
-/* Wait until some datagrams are due; return how many, at most a group. */
-static unsigned due_now(double started, double rate, struct report *report) {
+struct pace {
+    double rate, started, allowed_at;
+};
+
+/* Wait until some datagrams are due; return how many, at most a group. One that was kept from its processor for a
+ * while makes up for it at 1.25 times the rate, a millisecond's worth at a time: no bursts of the benchmark's own. */
+static unsigned wait_until_due(struct pace *pace, struct report *report) {
     /* A tenth of a millisecond's worth at a time: single ones would be more wake-ups than a core has. */
-    const double least = rate / 10e3 < 1 ? 1 : rate / 10e3 > GROUP ? GROUP : rate / 10e3;
-    for (;;) {
-        double elapsed = now_seconds() - started;
-        double due = elapsed * rate - (double)report->messages;
-        if (due >= least) {
-            double late = due / rate - least / rate;
-            if (late > report->late_seconds)
-                report->late_seconds = late;
-            return due > GROUP ? GROUP : (unsigned)due;
-        }
-        struct timespec pause = {0, (long)((least - due) / rate * 1e9)};
-        if (pause.tv_nsec > 999999999)
-            pause.tv_nsec = 999999999;
+    const double share = pace->rate / 10e3, least = share < 1 ? 1 : share > GROUP ? GROUP : share;
+    const double due_at = pace->started + ((double)report->messages + least) / pace->rate;
+    const double begin = due_at > pace->allowed_at ? due_at : pace->allowed_at;
+    double now;
+    while ((now = now_seconds()) < begin) {
+        double rest = begin - now;
+        struct timespec pause = {(time_t)rest, (long)((rest - (double)(time_t)rest) * 1e9)};
         nanosleep(&pause, NULL);
     }
+    if (now - due_at > report->late_seconds)
+        report->late_seconds = now - due_at;
+    if (pace->allowed_at < now - 1e-3)
+        pace->allowed_at = now - 1e-3;
+    pace->allowed_at += least / (1.25 * pace->rate);
+    return (unsigned)least;
 }
 
 /* Whether an error is no reason to give up: the queue is full, or an earlier datagram met no listener. */
@@ -148,11 +153,11 @@ static void send_file_datagrams(int sock, const struct options *options, char *d
     struct iovec vectors[GROUP];
     struct mmsghdr messages[GROUP] = {0};
     const char *end = data + size;
-    const double started = now_seconds();
+    struct pace pace = {.rate = options->rate, .started = now_seconds()};
     for (int each = 0; each < GROUP; each++)
         messages[each].msg_hdr = (struct msghdr){.msg_iov = &vectors[each], .msg_iovlen = 1};
     while (data < end) {
-        const unsigned wanted = options->rate > 0 ? due_now(started, options->rate, report) : GROUP;
+        const unsigned wanted = options->rate > 0 ? wait_until_due(&pace, report) : GROUP;
         unsigned count = 0;
         for (; count < wanted && data < end; count++) {
             size_t length = (size_t)(unsigned char)data[0] << 8 | (unsigned char)data[1];
@@ -170,11 +175,11 @@ static void send_made_datagrams(int sock, const struct options *options, struct 
     static char piece[GROUP * MESSAGE_BYTES];
     const size_t length = DATAGRAM_BYTES[options->shape];
     const int segment = (int)length;
-    const double started = now_seconds();
+    struct pace pace = {.rate = options->rate, .started = now_seconds()};
     if (setsockopt(sock, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0)
         die("UDP_SEGMENT");
     while (report->messages < options->count) {
-        uint64_t wanted = options->rate > 0 ? due_now(started, options->rate, report) : GROUP;
+        uint64_t wanted = options->rate > 0 ? wait_until_due(&pace, report) : GROUP;
         char *at = piece;
         if (wanted > options->count - report->messages)
             wanted = options->count - report->messages;
