@@ -78,7 +78,8 @@ class DatabaseKeeper:
             _Job(self._make_partitions, _PARTITIONS_SECONDS),
             _Job(self._drop_old_days, _RETENTION_SECONDS),
             _Job(self._summarize, _SUMMARIZE_SECONDS),
-            _Job(self._prune_marks, _PRUNE_SECONDS),
+            # Not at once: the age of what an earlier run left is known when the spool has begun to read it.
+            _Job(self._prune_marks, _PRUNE_SECONDS, due_at=time.monotonic() + _PRUNE_SECONDS),
         ]
 
     async def prepare(self, session: Session, first_us: int, last_us: int) -> None:
