@@ -27,6 +27,8 @@ _CONTENT_TYPES = frozenset(
     }
 )
 _READ_SECONDS = 60.0  # for the whole body to arrive: 16 MiB over a slow line, and no longer for one that stalls
+# Bodies that arrive or wait to be durable, as a multiple of the largest one allowed: 64 MiB by default.
+_HELD_BODIES = 4
 _MAX_REJECTED_SHOWN = 1_000
 _MAX_KEY_CHARS = 256
 _RETRY_SECONDS = 1
@@ -41,6 +43,7 @@ class IngestResource:
 
     def __init__(self, http_input: HttpInput) -> None:
         self._input = http_input
+        self._held_bytes = 0
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer ``{"accepted": n, "rejected": [{"line", "reason"}]}``; 400 with the same when nothing was accepted."""
@@ -58,12 +61,27 @@ class IngestResource:
         if key is not None and not (0 < len(key) <= _MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             message = f"Idempotency-Key must be 1..{_MAX_KEY_CHARS} printable ASCII characters (got {len(key)})"
             return error_answer(400, "bad_parameter", message, field="Idempotency-Key")
+        body = bytearray()
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                body = await request.read()
+                await self._receive(request, body)
+            return await self._accept(bytes(body), encoding, request.remote or "", key)
         except TimeoutError:
             return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
-        return await self._accept(body, encoding, request.remote or "", key)
+        except BusyError as problem:
+            return error_answer(429, "busy", str(problem), retry_after_seconds=_RETRY_SECONDS)
+        finally:
+            self._held_bytes -= len(body)
+
+    async def _receive(self, request: web.Request, body: bytearray) -> None:
+        """Append the body as it arrives; many senders together are bounded like one is."""
+        async for piece in request.content.iter_any():
+            if len(body) + len(piece) > request.client_max_size:
+                raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body) + len(piece))
+            if self._held_bytes + len(piece) > _HELD_BODIES * request.client_max_size:
+                raise BusyError("as many bodies are arriving as memory is set aside for")
+            self._held_bytes += len(piece)
+            body += piece
 
     async def _accept(self, body: bytes, encoding: str, peer: str, key: str | None) -> web.Response:
         try:
@@ -74,8 +92,6 @@ class IngestResource:
             return error_answer(413, "too_large", str(problem))
         except KeyReusedError as problem:
             return error_answer(422, "key_reused", str(problem), field="Idempotency-Key")
-        except BusyError as problem:
-            return error_answer(429, "busy", str(problem), retry_after_seconds=_RETRY_SECONDS)
         except NoRoomError as problem:
             return error_answer(503, "no_room", str(problem), retry_after_seconds=_RETRY_SECONDS)
         faults.hit("http.before_ack")

@@ -40,9 +40,10 @@ class Api:
             max_lines=1000,
         )
         self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
+        self.ingest = IngestResource(self.input)
         application = build_application(
             logs=LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
-            ingest=IngestResource(self.input),
+            ingest=self.ingest,
             state=StateResource(
                 lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None
             ),

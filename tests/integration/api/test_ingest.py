@@ -245,6 +245,24 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(api: Any, monkeypat
     await writer.wait_closed()
 
 
+async def test_bodies_that_arrive_are_bounded_together(api: Any) -> None:
+    host, port = api.server.endpoints[0].split(":")
+    head = b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
+    slow = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
+    for _, writer in slow:
+        writer.write(head + b" " * ((1 << 20) - 1))
+    while api.ingest._held_bytes < 4 * ((1 << 20) - 1):
+        await asyncio.sleep(0.001)
+    status, answer, headers = await api.post(LOG)
+    assert (status, answer["error"]["code"], headers["Retry-After"]) == (429, "busy", "1")
+    for _, writer in slow:
+        writer.close()
+        await writer.wait_closed()
+    while api.ingest._held_bytes:
+        await asyncio.sleep(0.001)
+    assert (await api.post(LOG))[0] == 200
+
+
 async def test_a_large_body_is_taken(api: Any) -> None:
     body = b"[" + b",".join([json.dumps({"message": "x" * 5000}).encode()] * 200) + b"]"
     assert (await api.post(body))[1] == {"accepted": 200, "rejected": []}
