@@ -85,8 +85,13 @@ class Health:
         self._opened_at = 0.0
         self._logged_at = -math.inf
         self._suppressed = 0
-        self.problem: str | None = "not connected yet"
+        self._problems: dict[object, str] = {None: "not connected yet"}
         self.breaker_open = False
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps a session from doing its work, None when all do theirs."""
+        return next(iter(self._problems.values()), None)
 
     def _on_breaker(self, _name: str, event: str, details: object) -> None:
         if event == "state_changed":
@@ -94,8 +99,14 @@ class Health:
             self._opened_at = time.monotonic()
             self._metrics.breaker_open.set(self.breaker_open)
 
-    async def attempt(self, operation: Callable[[], Awaitable[_T]]) -> _T:
-        """Run an exchange with the database under the breaker and take note of how it went."""
+    async def attempt(self, operation: Callable[[], Awaitable[_T]], who: object = None) -> _T:
+        """Run an exchange with the database under the breaker and take note of how it went.
+
+        Args:
+            operation: the exchange.
+            who: whose it is. A problem lasts until the one who had it succeeds: a database that answers to
+                ``SELECT 1`` may still refuse every row.
+        """
         try:
             async with await self._breakers.get_breaker("postgresql"):
                 result = await operation()
@@ -104,28 +115,30 @@ class Health:
                 opened.opened_at = 0.0  # the library goes by the wall clock, and that was set back
             raise
         except DATABASE_TROUBLE as problem:
-            self._failed(problem)
+            self._failed(who, problem)
             raise
-        self._succeeded()
+        self._succeeded(who)
         return result
 
-    def _failed(self, problem: BaseException) -> None:
+    def _failed(self, who: object, problem: BaseException) -> None:
         kind = classify(problem)
-        self.problem = f"{type(problem).__name__}: {problem}"
+        said = self._problems[who] = f"{type(problem).__name__}: {problem}"
         self._metrics.database_up.set(0)
         self._metrics.store_failures.labels(kind.value).inc()
         now = time.monotonic()
         if now - self._logged_at < _LOG_EVERY_SECONDS:
             self._suppressed += 1
             return
-        _log.warning("database trouble, will retry", kind=kind.value, problem=self.problem, not_logged=self._suppressed)
+        _log.warning("database trouble, will retry", kind=kind.value, problem=said, not_logged=self._suppressed)
         self._logged_at, self._suppressed = now, 0
 
-    def _succeeded(self) -> None:
-        if self.problem is not None:
-            _log.info("database connected", after=self.problem)
+    def _succeeded(self, who: object) -> None:
+        known = [self._problems.pop(one) for one in {None, who} if one in self._problems]
+        if self._problems:  # of somebody else
+            return
+        if known:
+            _log.info("database connected", after=known[-1])
             self._logged_at, self._suppressed = -math.inf, 0
-        self.problem = None
         self._metrics.database_up.set(1)
 
 
@@ -149,7 +162,7 @@ class Session:
         Raises:
             Whatever the operation raises, and one of :data:`DATABASE_TROUBLE` when there is no connection to be had.
         """
-        return await self._health.attempt(lambda: self._run(operation))
+        return await self._health.attempt(lambda: self._run(operation), self)
 
     async def _run(self, operation: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():

@@ -47,10 +47,10 @@ class Database:
             raise ConnectionRefusedError("nobody there")
         return "done"
 
-    async def attempt(self) -> str | None:
+    async def attempt(self, who: str | None = None) -> str | None:
         """One exchange; None when it failed."""
         try:
-            return await self.health.attempt(self._answer)
+            return await self.health.attempt(self._answer, who)
         except DATABASE_TROUBLE:
             return None
 
@@ -63,6 +63,18 @@ async def test_until_it_was_reached_once_the_database_is_a_problem() -> None:
     assert database.health.problem == "not connected yet"
     database.up = True
     assert await database.attempt() == "done"
+    assert database.health.problem is None
+    assert database.read("database_up") == 1
+
+
+async def test_a_problem_lasts_until_the_one_who_had_it_succeeds() -> None:
+    database = Database()
+    await database.attempt("writer")
+    database.up = True
+    await database.attempt("keeper")
+    assert database.health.problem == "ConnectionRefusedError: nobody there"
+    assert database.read("database_up") == 0
+    await database.attempt("writer")
     assert database.health.problem is None
     assert database.read("database_up") == 1
 
