@@ -26,7 +26,8 @@ from logstreamd.spool import Spooled
 from logstreamd.storage.session import Session, retry
 from logstreamd.storage.store import Stored, store_batch
 from logstreamd.wire.batch import Batch
-from logstreamd.wire.copy_binary import Encoded, encode
+from logstreamd.wire.copy_binary import Encoded
+from logstreamd.wire.implementation import encode
 from logstreamd.wire.policy import Policy
 
 __all__ = ["Writer"]

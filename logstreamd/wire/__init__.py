@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["IMPLEMENTATION"]
+from logstreamd.wire.implementation import IMPLEMENTATION
 
-IMPLEMENTATION = "python"
-"""Which twin of the hot functions runs."""
+__all__ = ["IMPLEMENTATION"]

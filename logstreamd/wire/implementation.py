@@ -1,0 +1,15 @@
+"""Which twins of the hot functions this installation has: the compiled ones where they were built, else the plain."""
+
+from __future__ import annotations
+
+__all__ = ["IMPLEMENTATION", "encode"]
+
+try:
+    from logstreamd.wire._encode import encode
+
+    IMPLEMENTATION = "compiled"
+    """Which twin of the hot functions runs: ``compiled`` or ``python``."""
+except ImportError:  # installed without a compiler, or built for another Python
+    from logstreamd.wire.copy_binary import encode
+
+    IMPLEMENTATION = "python"
