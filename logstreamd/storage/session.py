@@ -122,6 +122,7 @@ class Health:
 
     def _failed(self, who: object, problem: BaseException) -> None:
         kind = classify(problem)
+        self._problems.pop(None, None)  # more is known now than that there is no connection yet
         said = self._problems[who] = f"{type(problem).__name__}: {problem}"
         self._metrics.database_up.set(0)
         self._metrics.store_failures.labels(kind.value).inc()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 
@@ -25,15 +26,27 @@ class Parts:
     def __init__(self) -> None:
         self.metrics = Metrics(version="test", wire="python")
         self.health = Health(self.metrics)
-        self.health.problem = None
         self.spool = MemorySpool(window_bytes=1000)
         self.inputs = [Socket("udp"), Socket("tcp")]
         self.report = Report(self.metrics, self.health, self.spool, self.inputs, lambda: ["writer 1"])
 
+    async def exchange(self, problem: OSError | None) -> None:
+        """Have the database answer, or not."""
+
+        async def answer() -> None:
+            if problem:
+                raise problem
+
+        with contextlib.suppress(OSError):
+            await self.health.attempt(answer)
+
 
 @pytest.fixture
-def parts() -> Parts:
-    return Parts()
+async def parts() -> Parts:
+    """All of them well."""
+    one = Parts()
+    await one.exchange(None)
+    return one
 
 
 def test_when_all_is_well_there_is_no_problem(parts: Parts) -> None:
@@ -41,7 +54,7 @@ def test_when_all_is_well_there_is_no_problem(parts: Parts) -> None:
 
 
 async def test_every_part_that_cannot_work_is_named(parts: Parts) -> None:
-    parts.health.problem = "ConnectionRefusedError: nobody there"
+    await parts.exchange(ConnectionRefusedError("nobody there"))
     parts.inputs[1].congested = True
     while parts.spool.has_room:
         parts.spool.append(make_batch("x"))
@@ -76,6 +89,7 @@ def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys:
         http="127.0.0.1:8514",
         psql="postgresql://host/db",
         data=["/var/lib/logstreamd"],
+        problem=None,
         as_json=False,
     )
     out, err = capsys.readouterr()
@@ -92,6 +106,16 @@ def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys:
 
 def test_the_announcement_tells_a_program_the_same() -> None:
     with structlog.testing.capture_logs() as logs:
-        announce(listening=["udp x"], http="h:1", psql="p", data=["d"], as_json=True)
+        announce(listening=["udp x"], http="h:1", psql="p", data=["d"], problem=None, as_json=True)
     (entry,) = logs
     assert (entry["send_to"], entry["look_at"], entry["psql"], entry["data"]) == (["udp x"], "http://h:1", "p", ["d"])
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_a_database_it_does_not_claim_to_be_ready(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.testing.capture_logs() as logs:
+        announce(listening=[], http="h:1", psql="p", data=[], problem="nobody there", as_json=as_json)
+    said = str(logs) + capsys.readouterr().err
+    assert "ready" not in said
+    assert "the database is away" in said
+    assert "nobody there" in said

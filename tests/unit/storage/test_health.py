@@ -87,6 +87,20 @@ async def test_a_failure_says_what_it_was_and_is_counted_by_kind() -> None:
     assert database.read("store_failures_total", kind="retryable") == 1
 
 
+async def test_a_problem_lasts_until_the_session_that_had_it_succeeds() -> None:
+    database = Database()
+    writer, keeper = object(), object()
+    await database.attempt(writer)
+    assert database.health.problem == "ConnectionRefusedError: nobody there"
+    database.up = True
+    await database.attempt(keeper)
+    assert database.health.problem == "ConnectionRefusedError: nobody there"
+    assert database.read("database_up") == 0
+    await database.attempt(writer)
+    assert database.health.problem is None
+    assert database.read("database_up") == 1
+
+
 async def test_after_some_failures_nobody_knocks_for_a_while(clocks: Clocks) -> None:
     database = Database()
     for _ in range(100):
