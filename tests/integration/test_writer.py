@@ -168,7 +168,7 @@ async def test_backends_that_are_killed_again_and_again_lose_and_double_nothing(
         one.append(*(batch_of(numbered(200, name=name)) for name in names))
         drained = asyncio.create_task(one.drained())
         kills = 0
-        while not drained.done():
+        while not drained.done() and kills < 60:
             kills += await connection.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND application_name = 'logstreamd writer'"
