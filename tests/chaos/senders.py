@@ -169,7 +169,7 @@ class HttpSender(_Sender):
         self._batch = batch
         self._keys = keys
         self._pause_seconds = pause_seconds
-        self.repeats = 0
+        self.refused = 0
 
     def send(self) -> None:
         while not self._halt.is_set():
@@ -187,11 +187,12 @@ class HttpSender(_Sender):
             try:
                 if post(self._to, body, key=key if self._keys else None)[0] == 200:
                     return True
+                self.refused += 1
+                time.sleep(_RETRY_SECONDS)
             except (OSError, HTTPException):
                 time.sleep(_RETRY_SECONDS)
             if not self._keys:
                 return False
-            self.repeats += 1
         raise TimeoutError(f"{self.name}: no answer within {_PATIENCE_SECONDS} s")
 
 
