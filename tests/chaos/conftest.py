@@ -93,9 +93,11 @@ def make_daemon(server: Server, name: str, tmp_path: Path) -> Iterator[MakeDaemo
     """Makes daemons on the test's database that are not started yet."""
     made: list[ChaosDaemon] = []
 
-    def make(state_dir: Path | None = None, dsn: str = "", **settings: Any) -> ChaosDaemon:
+    def make(
+        state_dir: Path | None = None, dsn: str = "", receive_buffer: str = "16MiB", **settings: Any
+    ) -> ChaosDaemon:
         directory = state_dir or tmp_path / f"state-{len(made)}"
-        made.append(ChaosDaemon(directory, dsn or server.dsn(name), settings))
+        made.append(ChaosDaemon(directory, dsn or server.dsn(name), settings, receive_buffer))
         return made[-1]
 
     yield make

@@ -32,15 +32,25 @@ class ChaosDaemon(DaemonProcess):
         state_dir: as for :class:`DaemonProcess`.
         dsn: the database.
         settings: sections of the configuration.
+        receive_buffer: of the UDP input.
     """
 
-    def __init__(self, state_dir: Path, dsn: str, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        dsn: str,
+        settings: Mapping[str, Any] | None = None,
+        receive_buffer: str = "16MiB",
+    ) -> None:
         self.tcp, self.udp, self.http = (_free_address() for _ in range(3))
         self.spool = state_dir / "spool"
         super().__init__(
             state_dir,
             dsn=dsn,
-            inputs=[{"type": "udp", "listen": _text(self.udp)}, {"type": "tcp", "listen": _text(self.tcp)}],
+            inputs=[
+                {"type": "udp", "listen": _text(self.udp), "receive_buffer_bytes": receive_buffer},
+                {"type": "tcp", "listen": _text(self.tcp)},
+            ],
             settings={"http": {"listen": _text(self.http)}, **(settings or {})},
         )
 
@@ -87,6 +97,16 @@ class ChaosDaemon(DaemonProcess):
 
     def _is_drained(self) -> bool:
         return not any(line["spooled"] or line["in_flight"] for line in self.status()["ledger"].values())
+
+    def wait_settled(self, name: str, sent: int) -> None:
+        """Wait until every datagram sent is received or counted as dropped by the kernel, and the spool is empty."""
+
+        def settled() -> bool:
+            received = self.metric("received_frames_total", input=name)
+            return received + self.metric("kernel_dropped_datagrams_total", input=name) == sent
+
+        wait_for(f"account of {sent} datagrams", settled)
+        self.wait_drained()
 
     def peak_bytes(self) -> int:
         """Return the most memory it has had resident so far."""
