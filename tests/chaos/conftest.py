@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.daemon_process import PROJECT
 from tests.acceptance.database import Database
 from tests.chaos.daemon import ChaosDaemon
 from tests.chaos.proxy import Proxy
@@ -109,3 +111,20 @@ def make_daemon(server: Server, name: str, tmp_path: Path) -> Iterator[MakeDaemo
 def open_database(server: Server, name: str) -> Callable[[], Database]:
     """Opens connections of one's own to the test's database."""
     return lambda: Database(server.dsn(name))
+
+
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Returns the environment of a process whose calls to the disk go through ``recorder.c``."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler for the recorder (Debian: apt-get install gcc libc6-dev)")
+    recorder = tmp_path_factory.mktemp("recorder") / "recorder.so"
+    source = Path(__file__).with_name("recorder.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", recorder, source, "-ldl"], check=True)
+
+    def environment(**variables: Path) -> dict[str, str]:
+        ours = {name: str(value) for name, value in variables.items()}
+        return {**os.environ, "LD_PRELOAD": str(recorder), "PYTHONPATH": str(PROJECT), **ours}
+
+    return environment

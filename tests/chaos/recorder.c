@@ -1,12 +1,14 @@
-/* Records every change to the files of one directory, in order: what a disk is told, for the power-loss test.
+/* Records every change to the files of one directory, in order: what a disk is told, for the power-loss test. And lets
+ * any of these calls fail, for the test of failing disks.
  *
- * Preloaded into a process (LD_PRELOAD). RECORD_DIRECTORY names the directory, RECORD_LOG the file to write to. Each entry
- * is a line "<op> <name> <offset> <length>", after W followed by the bytes:
+ * Preloaded into a process (LD_PRELOAD). RECORD_DIRECTORY names the directory, RECORD_LOG the file to write to (not set:
+ * nothing is recorded). Each entry is a line "<op> <name> <offset> <length>", after W followed by the bytes:
  *   C created   W written   T cut to offset   S fsync or fdatasync   D fsync of the directory
  *   R renamed (the new name in place of the length, an offset of 0)   U unlinked
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -34,7 +36,30 @@ static const char *below(const char *path) {
     return path[length] == '/' ? path + length + 1 : NULL;
 }
 
+static long calls, fail_from, fail_until;
+static int fail_error;
+
+/* For ctypes: let the calls number first to last, counted from now, fail with an error; returns the calls until now. */
+long fail_calls(long first, long last, int error) {
+    long until_now = calls;
+    calls = 0;
+    fail_from = first;
+    fail_until = last;
+    fail_error = error;
+    return until_now;
+}
+
+static int fails(void) {
+    calls++;
+    if (!fail_from || calls < fail_from || calls > fail_until)
+        return 0;
+    errno = fail_error;
+    return 1;
+}
+
 static void record(const char *line, const void *data, size_t length) {
+    if (!getenv("RECORD_LOG"))
+        return;
     ssize_t (*put)(int, const void *, size_t) = REAL(ssize_t, write, int, const void *, size_t);
     if (log_fd < 0)
         log_fd = REAL(int, open, const char *, int, ...)(getenv("RECORD_LOG"), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -62,6 +87,8 @@ static void opened(int fd, const char *path, int created) {
 
 static int open_with(const char *symbol, const char *path, int flags, mode_t mode) {
     int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, symbol);
+    if (below(path) && fails())
+        return -1;
     int created = below(path) && (flags & O_CREAT) && access(path, F_OK);
     int fd = real(path, flags, mode);
     opened(fd, path, created);
@@ -96,6 +123,8 @@ ssize_t write(int fd, const void *data, size_t length) {
     ssize_t (*real)(int, const void *, size_t) = REAL(ssize_t, write, int, const void *, size_t);
     if (!name_of(fd))
         return real(fd, data, length);
+    if (fails())
+        return -1;
     pthread_mutex_lock(&lock);
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t done = real(fd, data, length);
@@ -110,6 +139,8 @@ ssize_t write(int fd, const void *data, size_t length) {
         ssize_t (*real)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, #name);                                   \
         if (!name_of(fd))                                                                                              \
             return real(fd, data, length, offset);                                                                     \
+        if (fails())                                                                                                   \
+            return -1;                                                                                                 \
         pthread_mutex_lock(&lock);                                                                                     \
         ssize_t done = real(fd, data, length, offset);                                                                 \
         if (done > 0)                                                                                                  \
@@ -125,6 +156,8 @@ PWRITE(pwrite64)
         int (*real)(int, off_t) = dlsym(RTLD_NEXT, #name);                                                             \
         if (!name_of(fd))                                                                                              \
             return real(fd, length);                                                                                   \
+        if (fails())                                                                                                   \
+            return -1;                                                                                                 \
         pthread_mutex_lock(&lock);                                                                                     \
         int result = real(fd, length);                                                                                 \
         if (!result)                                                                                                   \
@@ -140,6 +173,8 @@ TRUNCATE(ftruncate64)
         int (*real)(int) = dlsym(RTLD_NEXT, #name);                                                                    \
         if (!name_of(fd))                                                                                              \
             return real(fd);                                                                                           \
+        if (fails())                                                                                                   \
+            return -1;                                                                                                 \
         pthread_mutex_lock(&lock);                                                                                     \
         int result = real(fd);                                                                                         \
         if (!result)                                                                                                   \
@@ -152,6 +187,8 @@ SYNC(fdatasync)
 
 int rename(const char *from, const char *to) {
     const char *old = below(from), *new = below(to);
+    if (new && fails())
+        return -1;
     pthread_mutex_lock(&lock);
     int result = REAL(int, rename, const char *, const char *)(from, to);
     if (!result && old && new) {
@@ -165,6 +202,8 @@ int rename(const char *from, const char *to) {
 
 int unlink(const char *path) {
     const char *name = below(path);
+    if (name && fails())
+        return -1;
     pthread_mutex_lock(&lock);
     int result = REAL(int, unlink, const char *)(path);
     if (!result && name)

@@ -7,17 +7,16 @@ of these operations, and what may be left is opened as the next start of the dae
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from logstreamd.spool.interface import CorruptionReport
-from tests.acceptance.daemon_process import PROJECT
 from tests.chaos.disk_model import Disk, Operation, read_log
 from tests.spooling import make_batch, name_of, new_spool, same
 
@@ -49,22 +48,11 @@ asyncio.run(main(Path(sys.argv[1])))
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Operation]:
+def recorded(preload: Callable[..., dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> list[Operation]:
     """Everything a run of the spool told the disk, and when it reported a batch as durable."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler for the recorder (Debian: apt-get install gcc libc6-dev)")
     directory = tmp_path_factory.mktemp("power")
-    recorder, log = directory / "recorder.so", directory / "log"
-    source = Path(__file__).with_name("recorder.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", recorder, source, "-ldl"], check=True)
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": str(recorder),
-        "RECORD_DIRECTORY": str(directory / "spool"),
-        "RECORD_LOG": str(log),
-        "PYTHONPATH": str(PROJECT),
-    }
+    log = directory / "log"
+    environment = preload(RECORD_DIRECTORY=directory / "spool", RECORD_LOG=log)
     subprocess.run([sys.executable, "-c", WORKLOAD, directory / "spool"], env=environment, check=True)
     operations = list(read_log(log))
     kinds = {operation.kind for operation in operations if operation.name not in ("durable", "lock")}
