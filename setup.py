@@ -1,4 +1,4 @@
-"""The compiled twins in ``logstreamd/wire``: built where there is a C compiler and left out where there is none."""
+"""The compiled twins of the hot functions: built where there is a C compiler and left out where there is none."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-_OPTIONS = ["-O3", "-fno-strict-aliasing"]
+_OPTIONS = ["-O3", "-g0"]
 
 
 def _extensions() -> list[Extension]:
-    sources = sorted(Path("logstreamd/wire").glob("*.pyx"))
+    sources = sorted(Path("logstreamd").glob("*/*.pyx"))
     extensions: list[Extension] = cythonize(
         [
             Extension(".".join(source.with_suffix("").parts), [source.as_posix()], extra_compile_args=_OPTIONS)

@@ -11,6 +11,7 @@ import click
 import structlog
 
 from logstreamd import __version__
+from logstreamd.inputs.receiving import RECEIVING
 from logstreamd.metrics import Metrics
 from logstreamd.spool import Spool
 from logstreamd.storage.session import Health
@@ -80,6 +81,7 @@ class Report:
         return {
             "version": __version__,
             "wire": IMPLEMENTATION,
+            "receive": RECEIVING,
             "uptime_seconds": round(time.monotonic() - self._started_at, 1),
             "inputs": {one.name: {"listen": one.endpoints, "waiting_for_spool": one.congested} for one in self._inputs},
             "ledger": {name: ledger.as_dict() for name, ledger in ledgers.items()},

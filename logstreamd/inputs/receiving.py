@@ -1,10 +1,15 @@
-"""The receive that this installation has: the compiled one where it was built, else the readable one."""
+"""Which twin of the receive this installation has: the compiled one where it was built, else the plain."""
 
 from __future__ import annotations
 
+__all__ = ["RECEIVING", "receive_datagrams"]
+
 try:
     from logstreamd.inputs._receive import receive_datagrams
-except ImportError:  # built without a compiler, or on a system without recvmmsg
+
+    RECEIVING = "compiled"
+    """Which twin runs: ``compiled`` or ``python``."""
+except ImportError:  # installed without a compiler, or on a system without recvmmsg
     from logstreamd.inputs.receive import receive_datagrams
 
-__all__ = ["receive_datagrams"]
+    RECEIVING = "python"

@@ -21,7 +21,7 @@ import structlog
 from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metrics import CLOSE_REASONS, Metrics
-from logstreamd.wire.splitting import Framer
+from logstreamd.wire.implementation import Framer
 
 __all__ = ["TcpInput"]
 

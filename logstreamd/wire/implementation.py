@@ -1,15 +1,17 @@
-"""Which twins of the hot functions this installation has: the compiled ones where they were built, else the plain."""
+"""Which twins of the hot functions this installation has: the compiled ones where all were built, else the plain."""
 
 from __future__ import annotations
 
-__all__ = ["IMPLEMENTATION", "encode"]
+__all__ = ["IMPLEMENTATION", "Framer", "encode"]
 
 try:
     from logstreamd.wire._encode import encode
+    from logstreamd.wire._split import Framer
 
     IMPLEMENTATION = "compiled"
     """Which twin of the hot functions runs: ``compiled`` or ``python``."""
 except ImportError:  # installed without a compiler, or built for another Python
     from logstreamd.wire.copy_binary import encode
+    from logstreamd.wire.framing import Framer  # type: ignore[assignment]
 
     IMPLEMENTATION = "python"
