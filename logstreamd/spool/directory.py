@@ -177,7 +177,11 @@ class SpoolDirectory:
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise SpoolOwnedError(f"the spool {self.path} is in use by process {owner}") from None
-        os.pwrite(descriptor, f"{os.getpid():<10}\n".encode(), 0)  # in place: works on a full disk too
+        try:
+            os.pwrite(descriptor, f"{os.getpid():<10}\n".encode(), 0)  # in place: works on a full disk too
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def _write_durably(self, name: str, content: bytes) -> None:
