@@ -4,17 +4,18 @@ A frame of a usual, well-formed shape is parsed and encoded here, without a Pyth
 left out, parsed by the plain Python twin afterwards, and put in at its place: what this module does not provably handle
 in the same way it does not handle. The rooms of the house mirror the Python modules:
 
-========================= ==========================================================
-``_row``                  :mod:`.copy_binary`: columns, buffers
-``_text``                 :mod:`.text`: UTF-8, text as JSON
-``_stamp``                :mod:`.timestamps`, :mod:`.event_time`
-``_rfc5424``              :mod:`.rfc5424`
-``_structured_data``      :mod:`.structured_data`
-``_rfc3164``              :mod:`.rfc3164`, :mod:`.tag`
-``_json_scan``            :mod:`.json_document`, as far as nothing is to be repaired
-``_json_text``            strings and documents as msgspec writes them
-``_jsonlines``            :mod:`.jsonlines`
-========================= ==========================================================
+===================== ==========================================================
+``_parse``            :mod:`.parse`
+``_rfc5424``          :mod:`.rfc5424`
+``_structured_data``  :mod:`.structured_data`
+``_rfc3164``          :mod:`.rfc3164`; ``_cisco`` :mod:`.cisco`; ``_tag`` :mod:`.tag`
+``_jsonlines``        :mod:`.jsonlines`
+``_json_scan``        :mod:`.json_document`, as far as nothing is to be repaired
+``_json_text``        strings and documents as msgspec writes them
+``_stamp``            :mod:`.timestamps`, :mod:`.event_time`
+``_text``             :mod:`.text`: UTF-8, text as JSON
+``_row``              :mod:`.copy_binary`: columns, buffers
+===================== ==========================================================
 """
 
 from array import array
@@ -24,13 +25,9 @@ from functools import lru_cache
 from libc.stdint cimport INT64_MIN, int64_t, uint16_t, uint32_t
 from libc.stdlib cimport free
 
-from logstreamd.wire._jsonlines cimport Document, fill_json
-from logstreamd.wire._rfc3164 cimport fill_rfc3164
-from logstreamd.wire._rfc5424 cimport fill_rfc5424
-from logstreamd.wire._row cimport LEFT, TAKEN, Buffer, Cursor, Frame, Row, Span, Verdict, no_span, start_over, write_row
+from logstreamd.wire._parse cimport Desk, read_frame
+from logstreamd.wire._row cimport LEFT, Buffer, Cursor, Frame, Row, Span, write_row
 from logstreamd.wire._stamp cimport ZONE_SLOTS, Clock
-from logstreamd.wire._structured_data cimport StructuredData
-from logstreamd.wire._text cimport close_attrs, is_digit, is_storable, mentions_event_format, starts_with
 
 from logstreamd.wire import copy_binary, timestamps
 from logstreamd.wire.copy_binary import Encoded
@@ -38,17 +35,7 @@ from logstreamd.wire.parse import parse_frame
 
 __all__ = ["encode", "encode_noting_left"]
 
-cdef enum:
-    MAX_FRAME_BYTES = 1 << 18   # four times an input's default limit; few are longer
-    MAX_PRIORITY = 191
-    NOTICE = 5
-    USER = 1
-    # As JSON one byte becomes six at most (\u0000); a member's quotes, braces and colon add to its brackets and quotes.
-    ATTRS_BYTES_PER_BYTE = 8
-    ATTRS_MORE_BYTES = 256
-
 # Times are added up without overflow: arrivals are of the years 1970 to 9999, windows up to 2**61 microseconds.
-cdef int64_t END_OF_TIME_US = <int64_t>253_402_300_800 * 1_000_000
 MAX_WINDOW_US = 1 << 61
 MAX_FIRST_ID = (1 << 63) - 65_536
 MAX_ROWS_BYTES = 0xFFFF_FFFF   # row_ends has 32 bits
@@ -79,20 +66,16 @@ cdef struct Result:
     int64_t ts_max
 
 
-cdef class Desk:
-    """What one pass writes on."""
+cdef class Workplace:
+    """The rows of one pass, and its desk."""
 
     cdef Buffer rows
-    cdef Buffer attrs
-    cdef Buffer texts
-    cdef Clock clock
-    cdef StructuredData elements
-    cdef Document document
+    cdef Desk desk
 
     def __dealloc__(self):
         free(self.rows.data)
-        free(self.attrs.data)
-        free(self.texts.data)
+        free(self.desk.attrs.data)
+        free(self.desk.texts.data)
 
 
 def encode(batch, first_id, policy):
@@ -150,15 +133,15 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers, row_en
     cdef const uint16_t[::1] peer_ids = batch.peer_ids
     cdef uint32_t[::1] row_ends_view = row_ends, left_view = left
     cdef bytes peer_bytes = b"".join(peers)
-    cdef Desk desk = Desk()
+    cdef Workplace place = Workplace()
     cdef Tables tables
     cdef Result result
     cdef int64_t first = first_id
     cdef bint has_memory
-    formats = [copy_binary._text(name) for name in ("rfc5424", "rfc3164", "json")]
+    formats = [copy_binary._text(name) for name in ("rfc5424", "rfc3164", "json", "raw")]
     cdef const uint32_t[::1] format_ends = _ends_of(formats)
     cdef bytes format_bytes = b"".join(formats)
-    _set_clock(&desk.clock, policy)
+    _set_clock(&place.desk.clock, policy)
     tables.count = len(ends)
     tables.data = &data[0] if len(data) else NULL
     tables.ends = &ends[0] if len(ends) else NULL
@@ -174,12 +157,12 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers, row_en
     result.row_ends = &row_ends_view[0] if len(ends) else NULL
     result.left = &left_view[0] if len(ends) else NULL
     with nogil:
-        has_memory = _pass(&tables, first, desk, &result)
+        has_memory = _pass(&tables, first, place, &result)
     if not has_memory:
         raise MemoryError
-    if desk.rows.size > MAX_ROWS_BYTES:
+    if place.rows.size > MAX_ROWS_BYTES:
         raise OverflowError("the rows of one batch are over 4 GiB")
-    return desk.rows.data[:desk.rows.size], result.left_count, result.ts_min, result.ts_max
+    return place.rows.data[:place.rows.size], result.left_count, result.ts_min, result.ts_max
 
 
 cdef _ends_of(list pieces):
@@ -204,7 +187,7 @@ cdef int64_t _look_up_offset(void *zone, int64_t local_minute) noexcept with gil
     return timestamps._zone_offset(<object>zone, local_minute)
 
 
-cdef bint _pass(Tables *tables, int64_t first_id, Desk desk, Result *result) noexcept nogil:
+cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *result) noexcept nogil:
     """Encode every frame that can be; False when there is no memory for the rows."""
     cdef Py_ssize_t i
     cdef uint32_t start = 0
@@ -216,17 +199,17 @@ cdef bint _pass(Tables *tables, int64_t first_id, Desk desk, Result *result) noe
     frame.input = tables.input
     for i in range(tables.count):
         row.received_at = tables.received_at[i]
-        if tables.flags[i] or _read_frame(tables.data + start, tables.data + tables.ends[i], &row, desk) == LEFT:
+        if tables.flags[i] or read_frame(tables.data + start, tables.data + tables.ends[i], &row, &place.desk) == LEFT:
             result.left[result.left_count] = <uint32_t>i
             result.left_count += 1
         else:
             frame.peer = _piece(tables.peers, tables.peer_ends, tables.peer_ids[i])
             frame.format = _piece(tables.formats, tables.format_ends, row.format)
-            if not write_row(&desk.rows, first_id + i, &row, &desk.attrs, &frame):
+            if not write_row(&place.rows, first_id + i, &row, &place.desk.attrs, &frame):
                 return False
             result.ts_min = min(result.ts_min, row.ts)
             result.ts_max = max(result.ts_max, row.ts)
-        result.row_ends[i] = <uint32_t>desk.rows.size
+        result.row_ends[i] = <uint32_t>place.rows.size
         start = tables.ends[i]
     return True
 
@@ -236,72 +219,6 @@ cdef Span _piece(Cursor pieces, const uint32_t *ends, Py_ssize_t index) noexcept
     piece.start = pieces + ends[index]
     piece.size = ends[index + 1] - ends[index]
     return piece
-
-
-cdef Verdict _read_frame(Cursor at, Cursor end, Row *row, Desk desk) noexcept nogil:
-    """Parse one frame; the compiled side of :mod:`logstreamd.wire.parse`."""
-    cdef Verdict verdict
-    while end > at and _is_line_end((end - 1)[0]):
-        end -= 1
-    if at == end or (at[0] != 0x3c and at[0] != 0x7b) or end - at > MAX_FRAME_BYTES:
-        return LEFT
-    if not 0 <= row.received_at < END_OF_TIME_US or not is_storable(at, end) or mentions_event_format(at, end):
-        return LEFT
-    if not start_over(&desk.attrs, ATTRS_BYTES_PER_BYTE * (end - at) + ATTRS_MORE_BYTES):
-        return LEFT
-    if not start_over(&desk.texts, end - at):
-        return LEFT
-    row.ts = row.received_at
-    row.host = row.service = row.proc_id = row.msg_id = row.trace_id = row.message = no_span()
-    if at[0] == 0x7b:
-        row.severity, row.facility = NOTICE, USER
-        verdict = fill_json(at, end, row, &desk.attrs, &desk.texts, &desk.clock, &desk.document)
-    else:
-        verdict = _read_syslog(at, end, row, desk)
-    if verdict == LEFT or desk.attrs.overrun or desk.texts.overrun:
-        return LEFT
-    close_attrs(&desk.attrs)
-    return LEFT if desk.attrs.overrun else TAKEN
-
-
-cdef bint _is_line_end(unsigned char c) noexcept nogil:
-    return c == 0x0a or c == 0x0d or c == 0
-
-
-cdef Verdict _read_syslog(Cursor at, Cursor end, Row *row, Desk desk) noexcept nogil:
-    at = _scan_priority(at, end, row)
-    if at == NULL:
-        return LEFT
-    if starts_with(at, end, b"1 ", 2):
-        return fill_rfc5424(at + 2, end, row, &desk.attrs, &desk.clock, &desk.elements)
-    if _may_be_version(at, end):
-        return LEFT
-    return fill_rfc3164(at, end, row, &desk.attrs, &desk.clock, &desk.elements)
-
-
-cdef Cursor _scan_priority(Cursor at, Cursor end, Row *row) noexcept nogil:
-    """Read ``<PRI>``; return the byte after it, or NULL when it is not one."""
-    cdef Cursor digits = at + 1
-    cdef int priority = 0
-    at = digits
-    while at < end and at - digits < 3 and is_digit(at[0]):
-        priority = priority * 10 + (at[0] - 0x30)
-        at += 1
-    if at == digits or at == end or at[0] != 0x3e or priority > MAX_PRIORITY:
-        return NULL
-    if digits[0] == 0x30 and at - digits > 1:
-        return NULL
-    row.facility = priority // 8
-    row.severity = priority % 8
-    return at + 1
-
-
-cdef bint _may_be_version(Cursor at, Cursor end) noexcept nogil:
-    """Whether up to three digits and a blank or the end stand here."""
-    cdef Cursor start = at
-    while at < end and at - start < 3 and is_digit(at[0]):
-        at += 1
-    return at > start and (at == end or at[0] == 0x20)
 
 
 cdef _fill_gaps(bytes rows, row_ends, left, list others):

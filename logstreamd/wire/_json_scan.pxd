@@ -12,7 +12,9 @@ from libc.stdlib cimport strtod
 from libc.string cimport memcmp, memcpy
 
 from logstreamd.wire._row cimport Cursor, Span, span
-from logstreamd.wire._text cimport HIGHS, ONES, WORD, is_digit, load_word
+from logstreamd.wire._text cimport (
+    HALF_WORD, HIGHS, LITTLE_ENDIAN, ONES, WORD, is_digit, load_half_word, load_word, lowest_bit,
+)
 
 cdef enum:
     # As in wire.json_document: 64 levels, the object at the top among them.
@@ -81,12 +83,18 @@ cdef inline Cursor scan_string(Cursor at, Cursor end, Token *token) noexcept nog
 
 cdef inline Cursor _end_of_run(Cursor at, Cursor end) noexcept nogil:
     """Return the next quote, backslash or control character, or the end."""
-    cdef uint64_t word, quotes, backslashes
+    cdef uint64_t word, quotes, backslashes, hits
     while end - at >= WORD:
         word = load_word(at)
         quotes = word ^ (ONES * 0x22)
         backslashes = word ^ (ONES * 0x5c)
-        if (((quotes - ONES) & ~quotes) | ((backslashes - ONES) & ~backslashes) | ((word - ONES * 0x20) & ~word)) & HIGHS:
+        # The highest bit of a byte: it was 0 before 1 was taken off, or below 0x20 before that was. A borrow spoils
+        # only bytes above the first hit.
+        hits = ((quotes - ONES) & ~quotes) | ((backslashes - ONES) & ~backslashes) | ((word - ONES * 0x20) & ~word)
+        hits &= HIGHS
+        if hits:
+            if LITTLE_ENDIAN:
+                return at + (lowest_bit(hits) >> 3)
             break
         at += WORD
     while at < end and at[0] != 0x22 and at[0] != 0x5c and at[0] >= 0x20:
@@ -258,15 +266,24 @@ cdef inline Cursor scan_name(Cursor at, Cursor end, int first, Names *names, Tok
 
 
 cdef inline uint64_t _hash(Span name) noexcept nogil:
-    cdef uint64_t mixed = <uint64_t>name.size * 0x9e3779b97f4a7c15ULL, word
-    cdef Py_ssize_t at = 0
-    while at < name.size:
-        word = 0
-        memcpy(&word, name.start + at, <size_t>min(name.size - at, WORD))
-        mixed = (mixed ^ word) * 0xff51afd7ed558ccdULL
-        mixed ^= mixed >> 32
+    cdef Cursor at = name.start, end = name.start + name.size
+    cdef uint64_t mixed = <uint64_t>name.size
+    while end - at > WORD:
+        mixed = _mix(mixed, load_word(at))
         at += WORD
+    # The last word may overlap the one before; shorter names are read from both their ends.
+    if name.size >= WORD:
+        return _mix(mixed, load_word(end - WORD))
+    if name.size >= HALF_WORD:
+        return _mix(mixed, load_half_word(at) << 32 | load_half_word(end - HALF_WORD))
+    if name.size:
+        return _mix(mixed, <uint64_t>at[0] << 16 | <uint64_t>at[name.size >> 1] << 8 | (end - 1)[0])
     return mixed
+
+
+cdef inline uint64_t _mix(uint64_t mixed, uint64_t word) noexcept nogil:
+    mixed = (mixed ^ word) * 0x9e3779b97f4a7c15ULL
+    return mixed ^ mixed >> 32
 
 
 cdef struct Level:

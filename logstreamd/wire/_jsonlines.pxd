@@ -43,7 +43,7 @@ cdef struct Member:
 cdef struct Document:
     Member members[MAX_KEYS_OF_OBJECT]
     int count
-    Member *slots[SLOT_COUNT]
+    unsigned char slots[SLOT_COUNT]   # a member's position and 1, or 0
     Names names
 
 
@@ -82,7 +82,7 @@ cdef inline bint _scan_document(Cursor at, Cursor end, Document *document) noexc
     cdef Member *member
     cdef Token name
     document.count = document.names.count = document.names.total = 0
-    memset(document.slots, 0, sizeof(document.slots))
+    memset(document.slots, 0, SLOT_COUNT)
     at = skip_space(at + 1, end)
     if at < end and at[0] == 0x7d:
         return skip_space(at + 1, end) == end
@@ -110,11 +110,18 @@ cdef inline bint _note_member(Document *document, Member *member, Span name) noe
     if slot == OURS:
         return False
     if slot != NO_SLOT:
-        document.slots[slot] = member
+        document.slots[slot] = <unsigned char>(document.count + 1)
     member.name = name
     member.taken = False
     document.count += 1
     return True
+
+
+cdef inline Member *member_in(Document *document, int slot) noexcept nogil:
+    """Return the member in a slot, or NULL."""
+    if document.slots[slot] == 0:
+        return NULL
+    return &document.members[document.slots[slot] - 1]
 
 
 cdef inline int _slot_of(Span name) noexcept nogil:
@@ -165,7 +172,7 @@ cdef inline bint _take_level(Document *document, Row *row) noexcept nogil:
     cdef Answer answer
     cdef int slot
     for slot in range(LEVEL_SLOTS, SERVICE_SLOTS):
-        member = document.slots[slot]
+        member = member_in(document, slot)
         if member == NULL:
             continue
         answer = _read_level(&member.value, &row.severity)
@@ -258,7 +265,7 @@ cdef inline bint _take_timestamp(Document *document, Row *row, Clock *clock, Spa
     cdef int64_t event_us
     cdef int slot
     for slot in range(TIMESTAMP_SLOTS, LEVEL_SLOTS):
-        member = document.slots[slot]
+        member = member_in(document, slot)
         if member == NULL:
             continue
         answer = _read_timestamp(&member.value, clock, &event_us)
@@ -344,7 +351,7 @@ cdef inline bint _take_text(Document *document, int first, int end, Buffer *text
     cdef Span text
     cdef int slot
     for slot in range(first, end):
-        member = document.slots[slot]
+        member = member_in(document, slot)
         if member == NULL or member.value.kind not in (STRING, INTEGER, FLOAT):
             continue
         member.taken = True
@@ -360,7 +367,7 @@ cdef inline void _take_message(Document *document, Buffer *texts, Span *message)
     cdef Member *member
     cdef int slot
     for slot in range(MESSAGE_SLOTS, SLOT_COUNT):
-        member = document.slots[slot]
+        member = member_in(document, slot)
         if member == NULL or member.value.kind not in (STRING, INTEGER, FLOAT, TRUE, FALSE):
             continue
         member.taken = True
@@ -376,7 +383,7 @@ cdef inline void _write_attrs(Document *document, Buffer *attrs) noexcept nogil:
         member = &document.members[i]
         if member.taken:
             continue
-        open_member(attrs, member.name.start, member.name.start + member.name.size)
+        open_member(attrs, member.name.start, member.name.size)
         if member.value.kind == STRING:
             write_string(&member.value, attrs)
         elif member.value.kind == CONTAINER and not member.value.plain:

@@ -1,18 +1,19 @@
 """Stamps → microseconds since the epoch: the compiled side of :mod:`logstreamd.wire.timestamps`.
 
-The two kinds that nearly every line has: ISO, and BSD without year, fraction and zone.
+The two kinds that nearly every line has, ISO and BSD with what devices add to it.
 """
 
 from libc.stdint cimport int64_t
 
-from logstreamd.wire._row cimport Buffer, Cursor, Row, Span, append
-from logstreamd.wire._text cimport is_digit, is_upper, open_member, starts_with
+from logstreamd.wire._row cimport Buffer, Cursor, Row, Span, append, no_span, span
+from logstreamd.wire._text cimport equals, is_digit, is_upper, open_member, starts_with
 
 cdef enum:
     DAY_SECONDS = 86_400
     YEAR_1_S = 62_135_596_800   # from 1 January of the year 1 to the epoch
     # A batch holds few different minutes; 64 slots keep a backfill of some hours from asking again and again.
     ZONE_SLOTS = 64
+    MAX_ZONE_CHARS = 5
 
 
 cdef struct Clock:
@@ -30,7 +31,8 @@ cdef struct Clock:
 cdef struct Stamp:
     int64_t us
     Cursor end
-    bint zoned   # it names its zone
+    bint zoned   # an ISO stamp that names its zone
+    bint colon   # a colon closed it, as Cisco's devices do
 
 
 cdef inline bint read_digits(Cursor at, int count, int64_t *number) noexcept nogil:
@@ -108,6 +110,7 @@ cdef inline bint scan_iso(Cursor at, Cursor end, bint loose, Clock *clock, Stamp
     if not (days_of(year, month, day, &days) and read_time(at + 11, &seconds)):
         return False
     stamp.us = 0
+    stamp.colon = False
     stamp.end = _scan_fraction(at + 19, end, loose, &stamp.us)
     seconds += days * DAY_SECONDS
     if not _scan_offset(end, loose, &seconds, clock, stamp):
@@ -152,51 +155,128 @@ cdef inline bint _scan_offset(Cursor end, bint loose, int64_t *seconds, Clock *c
 
 
 cdef inline bint scan_bsd(Cursor at, Cursor end, int64_t received_at, Clock *clock, Stamp *stamp) noexcept nogil:
-    """Read ``Mmm dd hh:mm:ss`` and the blank after it.
-
-    False also for one that goes on after the blank, with a zone or a year: which of the two it is, the Python twin
-    knows.
-    """
-    cdef int64_t month, day = 0, seconds = 0, days = 0
-    if end - at < 17 or at[15] != 0x20 or at[3] != 0x20 or at[6] != 0x20 or _goes_on(at + 16, end):
+    """Read ``Mmm dd [yyyy] hh:mm:ss[.fraction]`` and what devices add to it: a zone, a year, a colon."""
+    cdef int64_t month, day = 0, year = 0, seconds = 0, days = 0, fraction = 0
+    cdef Span zone = no_span()
+    cdef int digits
+    if end - at < 14 or at[3] != 0x20:
         return False
     month = _month(at)
-    if at[4] == 0x20:
-        if not read_digits(at + 5, 1, &day):
-            return False
-    elif not read_digits(at + 4, 2, &day):
+    at += 4 + (at[4] == 0x20)
+    digits = _read_one_or_two(at, &day)
+    at += digits
+    if digits == 0 or end - at < 9 or at[0] != 0x20:
         return False
-    if month == 0 or not read_time(at + 7, &seconds) or not _nearest_days(month, day, received_at, clock, &days):
+    if end - at > 13 and at[5] == 0x20 and read_digits(at + 1, 4, &year):
+        at += 5
+    else:
+        year = 0
+    if month == 0 or not read_time(at + 1, &seconds):
+        return False
+    stamp.end = _scan_fraction(at + 9, end, False, &fraction)
+    if not _scan_addition(stamp, end, &zone, &year):
+        return False
+    if not (days_of(year, month, day, &days) if year else _nearest_days(month, day, received_at, clock, &days)):
         return False
     seconds += days * DAY_SECONDS
-    stamp.us = (seconds - zone_offset(clock, seconds)) * 1_000_000
-    stamp.end = at + 15
-    stamp.zoned = False
+    stamp.us = (seconds - _named_offset(zone, seconds, clock)) * 1_000_000 + fraction
     return True
 
 
-cdef inline bint _goes_on(Cursor at, Cursor end) noexcept nogil:
-    """Whether what follows a BSD stamp may be a year, or a zone and its ``:`` or year."""
-    cdef Cursor word = at
-    cdef Py_ssize_t digits = 0
-    while at < end and digits < 4 and is_digit(at[digits]):
-        digits += 1
-        if digits == end - at:
-            return True
-    if digits:
-        return digits == 4
-    while at < end and at - word < 6 and is_upper(at[0]):
-        at += 1
-    if at == word or at - word > 5:
-        return False
-    if at == end or at[0] == 0x3a:
+cdef inline int _read_one_or_two(Cursor at, int64_t *number) noexcept nogil:
+    """Read one or two digits, as many as there are; return how many."""
+    if read_digits(at, 2, number):
+        return 2
+    return 1 if read_digits(at, 1, number) else 0
+
+
+cdef inline bint _scan_addition(Stamp *stamp, Cursor end, Span *zone, int64_t *year) noexcept nogil:
+    """Read ``:``, `` ZONE:``, `` UTC``, `` ZONE yyyy`` or `` yyyy`` at the stamp's end; False when something else is glued.
+
+    Each counts only when a blank or the end follows it; a year before the time wins over one after it.
+    """
+    cdef Cursor at = stamp.end, word
+    cdef int64_t later_year = 0
+    stamp.colon = stamp.zoned = False
+    if at == end:
         return True
+    if at[0] == 0x3a:
+        stamp.end = at + 1
+        stamp.colon = True
+        return _is_end(stamp.end, end)
     if at[0] != 0x20:
         return False
-    return (
-        starts_with(word, end, b"UTC ", 4) or starts_with(word, end, b"GMT ", 4)
-        or starts_with(at, end, b" 19", 3) or starts_with(at, end, b" 20", 3)
-    )
+    word = at = at + 1
+    while at < end and at - word < MAX_ZONE_CHARS and is_upper(at[0]):
+        at += 1
+    if at - word >= 2 and at < end and at[0] == 0x3a and _is_end(at + 1, end):
+        zone[0] = span(word, at)
+        stamp.end = at + 1
+        stamp.colon = True
+    elif at < end and at[0] == 0x20 and (equals(span(word, at), b"UTC", 3) or equals(span(word, at), b"GMT", 3)):
+        zone[0] = span(word, at)
+        stamp.end = at
+    elif at - word >= 3 and at < end and at[0] == 0x20 and _scan_year(at + 1, end, False, stamp, &later_year):
+        zone[0] = span(word, at)
+    elif at == word:
+        _scan_year(at, end, True, stamp, &later_year)
+    if year[0] == 0:
+        year[0] = later_year
+    return True
+
+
+cdef inline bint _is_end(Cursor at, Cursor end) noexcept nogil:
+    return at == end or at[0] == 0x20
+
+
+cdef inline bint _scan_year(Cursor at, Cursor end, bint may_have_colon, Stamp *stamp, int64_t *year) noexcept nogil:
+    """Read a year of this century or the one before, and move the stamp's end behind it."""
+    if not (starts_with(at, end, b"19", 2) or starts_with(at, end, b"20", 2)) or end - at < 4:
+        return False
+    if not read_digits(at, 4, year):
+        return False
+    at += 4
+    stamp.colon = may_have_colon and at < end and at[0] == 0x3a
+    at += stamp.colon
+    if not _is_end(at, end):
+        stamp.colon = False
+        year[0] = 0
+        return False
+    stamp.end = at
+    return True
+
+
+cdef inline int64_t _named_offset(Span zone, int64_t local_seconds, Clock *clock) noexcept nogil:
+    """Return the offset in seconds of a zone that means one only, or of the input's zone."""
+    cdef int64_t hours
+    return hours * 3600 if _hours_of(zone, &hours) else zone_offset(clock, local_seconds)
+
+
+cdef inline bint _hours_of(Span zone, int64_t *hours) noexcept nogil:
+    """Look a zone's name up; the names of :mod:`logstreamd.wire.timestamps`."""
+    if zone.size == 0:
+        return False
+    if equals(zone, b"UTC", 3) or equals(zone, b"GMT", 3) or equals(zone, b"UT", 2) or equals(zone, b"WET", 3):
+        hours[0] = 0
+    elif equals(zone, b"CET", 3) or equals(zone, b"WEST", 4):
+        hours[0] = 1
+    elif equals(zone, b"EET", 3) or equals(zone, b"CEST", 4):
+        hours[0] = 2
+    elif equals(zone, b"MSK", 3) or equals(zone, b"EEST", 4):
+        hours[0] = 3
+    elif equals(zone, b"EDT", 3):
+        hours[0] = -4
+    elif equals(zone, b"EST", 3) or equals(zone, b"CDT", 3):
+        hours[0] = -5
+    elif equals(zone, b"CST", 3) or equals(zone, b"MDT", 3):
+        hours[0] = -6
+    elif equals(zone, b"MST", 3) or equals(zone, b"PDT", 3):
+        hours[0] = -7
+    elif equals(zone, b"PST", 3):
+        hours[0] = -8
+    else:
+        return False
+    return True
 
 
 cdef inline int64_t _month(Cursor at) noexcept nogil:
@@ -249,8 +329,7 @@ cdef inline bint settle_event_time(Row *row, int64_t event_us, Clock *clock) noe
 
 cdef inline void note_event_time(Buffer *attrs, Span stamp) noexcept nogil:
     """Keep a stamp that was not believed; it has nothing in it that JSON would escape."""
-    cdef const char *name = b"logstreamd"
-    open_member(attrs, <Cursor>name, <Cursor>name + 10)
+    open_member(attrs, <Cursor>(<const char *>b"logstreamd"), 10)
     append(attrs, b'{"event_time":"', 15)
     append(attrs, stamp.start, stamp.size)
     append(attrs, b'"}', 2)

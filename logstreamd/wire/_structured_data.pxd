@@ -160,11 +160,11 @@ cdef inline Verdict attach_elements(StructuredData *found, Row *row, Buffer *att
     cdef int i
     for i in range(found.element_count):
         element = &found.elements[i]
-        if equals(element.sd_id, b"logstreamd", 10):
-            return LEFT
+        if equals(element.sd_id, b"logstreamd", 10) or equals(element.sd_id, b"cisco", 5):
+            return LEFT   # members of ours may have these names
         if _take_trace_id(element, found, row) == LEFT:
             return LEFT
-        open_member(attrs, element.sd_id.start, element.sd_id.start + element.sd_id.size)
+        open_member(attrs, element.sd_id.start, element.sd_id.size)
         append_byte(attrs, 0x7b)
         _write_params(element, found, attrs)
         append_byte(attrs, 0x7d)

@@ -3,26 +3,36 @@
 Only what needs no repair passes here: UTF-8 without NUL.
 """
 
-from libc.stdint cimport uint64_t
-from libc.string cimport memchr, memcpy
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
 
 from logstreamd.wire._row cimport Buffer, Cursor, Span, append, append_byte
 
 cdef enum:
     WORD = 8
+    HALF_WORD = 4
 
 cdef extern from *:
     """
     #define LS_ONES  0x0101010101010101ULL
     #define LS_HIGHS 0x8080808080808080ULL
+    #define LS_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
     """
     const uint64_t ONES "LS_ONES"
     const uint64_t HIGHS "LS_HIGHS"
+    const bint LITTLE_ENDIAN "LS_LITTLE_ENDIAN"
+    int lowest_bit "__builtin_ctzll"(uint64_t word) noexcept nogil
 
 
 cdef inline uint64_t load_word(Cursor at) noexcept nogil:
     cdef uint64_t word
     memcpy(&word, at, WORD)
+    return word
+
+
+cdef inline uint64_t load_half_word(Cursor at) noexcept nogil:
+    cdef uint32_t word
+    memcpy(&word, at, HALF_WORD)
     return word
 
 
@@ -43,18 +53,26 @@ cdef inline bint is_visible(unsigned char c) noexcept nogil:
     return <unsigned char>(c - 0x21) < 0x5e
 
 
+cdef inline bint is_blank(unsigned char c) noexcept nogil:
+    """Whether a byte is a blank, a tab or a line end."""
+    return c == 0x20 or c == 0x09 or c == 0x0a or c == 0x0d
+
+
+cdef inline bint is_word_byte(unsigned char c) noexcept nogil:
+    """Whether a byte is a letter, a digit or an underscore."""
+    return is_letter(c) or is_digit(c) or c == 0x5f
+
+
+cdef inline bint has_byte(Cursor at, Cursor end, unsigned char byte) noexcept nogil:
+    return end > at and memchr(at, byte, <size_t>(end - at)) != NULL
+
+
 cdef inline bint starts_with(Cursor at, Cursor end, const char *text, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    if end - at < size:
-        return False
-    for i in range(size):
-        if at[i] != <unsigned char>text[i]:
-            return False
-    return True
+    return end - at >= size and memcmp(at, text, <size_t>size) == 0
 
 
 cdef inline bint equals(Span data, const char *text, Py_ssize_t size) noexcept nogil:
-    return data.size == size and starts_with(data.start, data.start + size, text, size)
+    return data.size == size and memcmp(data.start, text, <size_t>size) == 0
 
 
 cdef inline Cursor skip_blanks(Cursor at, Cursor end) noexcept nogil:
@@ -183,11 +201,11 @@ cdef inline void append_json(Buffer *out, Cursor at, Cursor end, bint unescape) 
     append(out, run, at - run)
 
 
-cdef inline void open_member(Buffer *attrs, Cursor name, Cursor name_end) noexcept nogil:
+cdef inline void open_member(Buffer *attrs, Cursor name, Py_ssize_t size) noexcept nogil:
     """Begin one member of the object that ``attrs`` is, and the object itself with the first."""
     append_byte(attrs, 0x2c if attrs.size else 0x7b)
     append_byte(attrs, 0x22)
-    append_json(attrs, name, name_end, False)
+    append_json(attrs, name, name + size, False)
     append(attrs, b'":', 2)
 
 
