@@ -1,5 +1,7 @@
 """What Cisco's devices write before the stamp: the compiled side of :mod:`logstreamd.wire.cisco`."""
 
+from libc.string cimport strlen
+
 from logstreamd.wire._row cimport LEFT, TAKEN, Buffer, Cursor, Span, Verdict, append, no_span, span
 from logstreamd.wire._text cimport is_digit, is_word_byte, open_member, skip_blanks
 
@@ -59,25 +61,32 @@ cdef inline bint _is_number(Span part) noexcept nogil:
 
 cdef inline Verdict note_prefix(Prefix *prefix, Buffer *attrs) noexcept nogil:
     """Keep the counters and flag a clock that is not synchronised."""
-    cdef Span number
+    cdef const char *names[2]
+    cdef bint has_note = attrs.size > 0
     cdef int i
-    if prefix.unsynchronised and attrs.size:
-        return LEFT   # the flag would join a note that is there already
-    for i in range(min(prefix.counter_count, 2)):
-        number = prefix.counters[i]
-        if number.size > MAX_COUNTER_DIGITS:
-            return LEFT
-        while number.size > 1 and number.start[0] == 0x30:
-            number = span(number.start + 1, number.start + number.size)
-        if i == 0:
-            open_member(attrs, <Cursor>(<const char *>b"cisco"), 5)
-            append(attrs, b'{"message_counter":', 19)
-        else:
-            append(attrs, b',"sequence":', 12)
-        append(attrs, number.start, number.size)
+    names[0] = b'{"message_counter":'
+    names[1] = b',"sequence":'
+    if prefix.unsynchronised and has_note:
+        attrs.size -= 1   # the brace of the note on the event's time, which the flag joins
+        append(attrs, b',"flags":["clock_unsynchronised"]}', 34)
     if prefix.counter_count:
+        open_member(attrs, <Cursor>(<const char *>b"cisco"), 5)
+        for i in range(min(prefix.counter_count, 2)):
+            append(attrs, names[i], <Py_ssize_t>strlen(names[i]))
+            if not _append_number(prefix.counters[i], attrs):
+                return LEFT
         append(attrs, b"}", 1)
-    if prefix.unsynchronised:
+    if prefix.unsynchronised and not has_note:
         open_member(attrs, <Cursor>(<const char *>b"logstreamd"), 10)
         append(attrs, b'{"flags":["clock_unsynchronised"]}', 34)
     return TAKEN
+
+
+cdef inline bint _append_number(Span number, Buffer *attrs) noexcept nogil:
+    """Append a counter without the zeros before it; False when it is too long to be one."""
+    if number.size > MAX_COUNTER_DIGITS:
+        return False
+    while number.size > 1 and number.start[0] == 0x30:
+        number = span(number.start + 1, number.start + number.size)
+    append(attrs, number.start, number.size)
+    return True

@@ -267,7 +267,7 @@ cdef inline Cursor scan_name(Cursor at, Cursor end, int first, Names *names, Tok
 
 cdef inline uint64_t _hash(Span name) noexcept nogil:
     cdef Cursor at = name.start, end = name.start + name.size
-    cdef uint64_t mixed = <uint64_t>name.size
+    cdef uint64_t mixed = <uint64_t>name.size * 0xff51afd7ed558ccdULL
     while end - at > WORD:
         mixed = _mix(mixed, load_word(at))
         at += WORD
