@@ -20,7 +20,7 @@ from logstreamd import faults
 from logstreamd.metrics import Metrics
 from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch
 
-__all__ = ["Append", "Gatherer"]
+__all__ = ["Append", "Gatherer", "is_kept"]
 
 # Four batches of 2 MiB per input: enough to read on while a slow disk commits one, small beside the memory goal.
 _MAX_SEALED = 4
@@ -100,7 +100,7 @@ class Gatherer:
         """Frames received that are not in the spool yet."""
         waiting = len(self.batch) + sum(map(len, self._sealed))
         # The spool has it in its books as soon as the future is done; our callback runs a turn of the loop later.
-        if self._submitted is None or _is_kept(self._durable):
+        if self._submitted is None or is_kept(self._durable):
             return waiting
         return waiting + len(self._submitted)
 
@@ -175,7 +175,7 @@ class Gatherer:
 
     def _on_durable(self, durable: asyncio.Future[int]) -> None:
         batch, self._submitted, self._durable = self._submitted, None, None
-        if batch is not None and not _is_kept(durable):
+        if batch is not None and not is_kept(durable):
             self._take_back(batch)
         else:
             self._submit_next()
@@ -230,6 +230,6 @@ class Gatherer:
         return given_up
 
 
-def _is_kept(durable: asyncio.Future[int] | None) -> bool:
+def is_kept(durable: asyncio.Future[int] | None) -> bool:
     """Whether the spool has made a batch durable."""
     return durable is not None and durable.done() and not durable.cancelled() and durable.exception() is None

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from uuid import UUID
 
-from logstreamd.inputs.gather import Append
+from logstreamd.inputs.gather import Append, is_kept
 from logstreamd.metrics import Metrics
 from logstreamd.spool import SpoolError
 from logstreamd.wire.batch import Batch
@@ -94,7 +94,7 @@ class HttpInput:
     def count_in_flight(self) -> int:
         """Frames accepted that are not in the spool yet."""
         # The spool has a batch in its books as soon as its future is done; ours are settled a turn of the loop later.
-        return sum(frames for durable, frames in self._in_flight.items() if not _is_kept(durable))
+        return sum(frames for durable, frames in self._in_flight.items() if not is_kept(durable))
 
     async def accept(self, body: bytes, *, encoding: str, peer: str, key: str | None) -> Accepted:
         """Make the logs of one request durable.
@@ -157,7 +157,9 @@ class HttpInput:
             batch = batches[-1]
             batch.append(frame, now, batch.peer_id(peer))
         if key is not None:
-            name = UUID(bytes=hashlib.sha256(key.encode() + b"\0" + digest).digest()[:16])
+            # With other limits the parts are other ones: their marks must not be taken for each other's.
+            limits = f"\0{self._max_rows}\0{self._max_bytes}\0".encode()
+            name = UUID(bytes=hashlib.sha256(key.encode() + limits + digest).digest()[:16])
             for part, batch in enumerate(batches):
                 batch.request = (name, part)
         return batches
@@ -190,7 +192,7 @@ class HttpInput:
 
         def settle(future: asyncio.Future[int]) -> None:
             del self._in_flight[future]
-            if not _is_kept(future):
+            if not is_kept(future):
                 self._metrics.dropped_frames.labels(self.name, "refused").inc(frames)
 
         durable.add_done_callback(settle)
@@ -199,8 +201,3 @@ class HttpInput:
         self._answers[key] = (digest, answer)
         if len(self._answers) > _MAX_KEYS:
             self._answers.popitem(last=False)
-
-
-def _is_kept(durable: asyncio.Future[int]) -> bool:
-    """Whether the spool has made a batch durable."""
-    return durable.done() and not durable.cancelled() and durable.exception() is None
