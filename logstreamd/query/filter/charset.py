@@ -19,7 +19,7 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 """Ascending, neither overlapping nor adjoining, both ends included."""
 
 _LAST = 0x10FFFF
-_LAST_CASED = 0x1E943  # the last character that has a lower case, in Adlam; scripts of later Unicodes lie below, too
+_LAST_UPPER = 0x1E921  # the last character with another lower case, of the script Adlam
 
 ALL: Ranges = ((0, _LAST),)
 
@@ -61,7 +61,7 @@ TOKEN_CHARS: Ranges = complement(union(SEPARATORS))
 def _upper_of() -> dict[str, str]:
     """Return for each character the others that fold to it. It takes 15 ms, so only who asks for it pays."""
     others: dict[str, str] = {}
-    for char in map(chr, range(_LAST_CASED + 1)):
+    for char in map(chr, range(_LAST_UPPER + 1)):
         if char.lower() != char:
             others[fold(char)] = others.get(fold(char), "") + char
     return others

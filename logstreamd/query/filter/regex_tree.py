@@ -162,11 +162,12 @@ class _Reader:
         return items[0] if len(items) == 1 else Sequence(tuple(items))
 
     def _repeated(self, atom: RegexNode) -> RegexNode:
+        offset = self.offset
         bounds = self._bounds()
         if bounds is None:
             return atom
         if isinstance(atom, Boundary):
-            raise RegexError(self.offset - 1, f"nothing to repeat a place such as {atom.value}", "a repetition")
+            raise RegexError(offset, f"no repetition of {atom.value}", shown(self._source[offset : self.offset]))
         self._take("?")
         if self.rest[:1] in ("*", "+", "?", "{"):
             raise self._error("one repetition, not two")
