@@ -142,8 +142,8 @@ def fall_silent_once(proxy: Proxy, action: Action, where: Callable[[bytes, bytes
 @pytest.mark.parametrize(
     ("action", "where"),
     [
-        pytest.param(Action.SILENCE, is_copy_data, id="silent in the middle of COPY"),
-        pytest.param(Action.FREEZE, is_copy_data, id="zombie in the middle of COPY", marks=pytest.mark.slow),
+        pytest.param(Action.FREEZE, is_copy_data, id="zombie in the middle of COPY"),
+        pytest.param(Action.SILENCE, is_copy_data, id="silent in the middle of COPY", marks=pytest.mark.slow),
         pytest.param(Action.FREEZE, is_commit, id="zombie before COMMIT", marks=pytest.mark.slow),
     ],
 )

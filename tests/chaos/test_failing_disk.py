@@ -107,7 +107,7 @@ def fail_each_call(
 def test_a_call_that_fails_costs_no_batch(
     preload: Callable[..., dict[str, str]], tmp_path: Path, error: str, how_long: str
 ) -> None:
-    assert fail_each_call(preload, tmp_path, error, how_long, step=7) > 50
+    assert fail_each_call(preload, tmp_path, error, how_long, step=17) > 50
 
 
 @pytest.mark.slow

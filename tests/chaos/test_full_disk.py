@@ -60,10 +60,12 @@ def assert_exact(daemon: ChaosDaemon, database: Database, run: str, journal: Jou
     assert daemon.metric("ledger_imbalance_frames") == 0
 
 
-def flood_without_database(server: Server, daemon: ChaosDaemon, open_database: OpenDatabase, run: str) -> None:
-    """Send 100 MB by UDP to a spool that holds less, and then give the database back."""
+def flood_without_database(
+    server: Server, daemon: ChaosDaemon, open_database: OpenDatabase, run: str, count: int
+) -> None:
+    """Send more by UDP than the spool holds, and then give the database back."""
     server.stop()
-    journal = send_datagrams(daemon.udp, run, "udp", 100_000, rate=25_000, padding=900)
+    journal = send_datagrams(daemon.udp, run, "udp", count, rate=25_000, padding=900)
     assert daemon.get("/health").status == 200
     assert any("spool" in problem for problem in daemon.problems())
     server.start()
@@ -77,7 +79,7 @@ def flood_without_database(server: Server, daemon: ChaosDaemon, open_database: O
 def test_a_udp_flood_into_a_full_spool_is_counted_to_the_last_datagram(
     server: Server, make_daemon: MakeDaemon, open_database: OpenDatabase, run: str
 ) -> None:
-    flood_without_database(server, make_daemon(**TINY).start(), open_database, run)
+    flood_without_database(server, make_daemon(**TINY).start(), open_database, run, 40_000)
 
 
 @pytest.mark.slow
@@ -91,7 +93,7 @@ def test_a_udp_flood_into_a_full_disk_is_counted_to_the_last_datagram(
 ) -> None:
     # The spool believes that it may have 4 GiB, and the disk has 16 MiB.
     state = mount_tmpfs(tmp_path / "small", "16m") / "state"
-    flood_without_database(server, make_daemon(state).start(), open_database, run)
+    flood_without_database(server, make_daemon(state).start(), open_database, run, 100_000)
 
 
 def test_tcp_senders_wait_for_a_full_disk_and_nothing_is_lost(
@@ -126,6 +128,7 @@ def block_and_drain(server: Server, daemon: ChaosDaemon, open_database: OpenData
     assert daemon.stop()["tcp"]["dropped"] == 0
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_is_a_full_disk(
     server: Server, make_daemon: MakeDaemon, open_database: OpenDatabase, run: str
 ) -> None:

@@ -136,7 +136,7 @@ def kill_at_random_moments(
 def test_kills_at_random_moments_lose_and_double_nothing(
     make_daemon: MakeDaemon, open_database: OpenDatabase, run: str, rng: random.Random
 ) -> None:
-    kill_at_random_moments(make_daemon(**SMALL), open_database, run, rng, 4)
+    kill_at_random_moments(make_daemon(**SMALL), open_database, run, rng, 3)
 
 
 @pytest.mark.slow

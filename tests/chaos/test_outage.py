@@ -139,7 +139,7 @@ def test_a_long_outage_costs_few_attempts_and_little_memory_and_is_read_back_in_
     wait_for("all in the spool", lambda: daemon.ledger("tcp")["spooled"] == 50_000)
     wait_for("an open breaker", lambda: daemon.status()["database"]["breaker_open"])
     attempts, began = proxy.accepted, time.monotonic()
-    time.sleep(5)
+    time.sleep(4)
     rate = (proxy.accepted - attempts) / (time.monotonic() - began)
     grown = daemon.peak_bytes() - before
     print(f"{rate:.2f} attempts a second, {grown >> 20} MiB more resident")
@@ -176,7 +176,7 @@ def test_half_a_minute_behind_a_lock_loses_nothing_and_is_over_ten_seconds_after
     daemon.stop()
 
 
-@pytest.mark.parametrize("database_is", ["up", "down", "slow"])
+@pytest.mark.parametrize("database_is", ["down"])
 def test_a_stop_under_load_is_in_time_and_loses_nothing_it_had_read(
     server: Server, make_daemon: MakeDaemon, open_database: OpenDatabase, run: str, database_is: str
 ) -> None:

@@ -133,7 +133,7 @@ def test_one_poisoned_row_in_a_thousand_costs_less_than_four_fifths_of_the_throu
     seconds = {}
     with open_database() as database:
         database.execute(REFUSALS["a check"])
-        for kind, step in (("clean", count), ("poisoned", 1_000)):
+        for kind, step in (("clean", count), ("mixed", 1_000)):
             bad = {} if kind == "clean" else {n: b"<14>1 - h s - - - poison %d" % n for n in range(0, count, step)}
             frames, journal = mixed(f"{run}-{kind}", count, bad)
             began = time.monotonic()
@@ -142,5 +142,5 @@ def test_one_poisoned_row_in_a_thousand_costs_less_than_four_fifths_of_the_throu
             seconds[kind] = time.monotonic() - began
             assert_good(check(stored_stamps(database, f"{run}-{kind}"), [journal]))
     print({kind: f"{count / took:,.0f} rows/s" for kind, took in seconds.items()})
-    assert seconds["poisoned"] <= 5 * seconds["clean"]
+    assert seconds["mixed"] <= 5 * seconds["clean"]
     daemon.stop()
