@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logstreamd.query.filter import Filter, FilterError, matches, parse_filter, required_tokens, to_sql
 from logstreamd.query.filter.compiled import compile_regex
 from logstreamd.query.filter.required import NOTHING
-from logstreamd.query.filter.sql import SEARCHED_COLUMNS
+from logstreamd.query.filter.tree import SEARCHED_COLUMNS
 from logstreamd.wire.attribute_text import attribute_texts
 from logstreamd.wire.tokens import MAX_TOKEN_CHARS, fold, is_token_char, tokens
 

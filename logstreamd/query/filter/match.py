@@ -11,8 +11,8 @@ from typing import Any
 from logstreamd.query.filter.attributes import ABSENT, elements, value_at
 from logstreamd.query.filter.compiled import compile_regex
 from logstreamd.query.filter.number import number_in, plain_number_in
-from logstreamd.query.filter.sql import SEARCHED_COLUMNS
 from logstreamd.query.filter.tree import (
+    SEARCHED_COLUMNS,
     And,
     Attribute,
     Column,

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from logstreamd.query.filter.number import number_in
-from logstreamd.query.filter.sql import SEARCHED_COLUMNS
-from logstreamd.query.filter.tree import And, Attribute, Column, Equals, Filter, Or, Phrase, Prefix
+from logstreamd.query.filter.tree import SEARCHED_COLUMNS, And, Attribute, Column, Equals, Filter, Or, Phrase, Prefix
 from logstreamd.wire.tokens import is_token_char, tokens
 
 __all__ = ["NOTHING", "Required", "required_tokens"]

@@ -35,10 +35,7 @@ from logstreamd.query.filter.tree import (
 )
 from logstreamd.storage.queries import load_queries
 
-__all__ = ["SEARCHED_COLUMNS", "to_sql"]
-
-SEARCHED_COLUMNS = ("message", "service", "host", "trace_id")
-"""Where a text without a field is looked for, beside the values of ``attrs``."""
+__all__ = ["to_sql"]
 
 _CONDITIONS = {
     name: re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
@@ -95,12 +92,9 @@ class _Compiler:
         pattern = self._bind(_pattern(tree))
         if tree.target is not None:
             return self._pattern_in(tree.target, pattern)
-        found = [_fill("matches_pattern", column=column, pattern=pattern) for column in SEARCHED_COLUMNS]
         if isinstance(tree, Regex):
-            found.append(_fill("any_value_matches", pattern=pattern))
-        else:
-            found.append(_fill("any_value_matches_after_a_look", pattern=pattern, part=self._bind(_part(tree.text))))
-        return f"({' OR '.join(found)})"
+            return _fill("anywhere", pattern=pattern)
+        return _fill("anywhere_after_a_look", pattern=pattern, part=self._bind(_part(tree.text)))
 
     def _pattern_in(self, target: Column | Attribute, pattern: str) -> str:
         if isinstance(target, Column):

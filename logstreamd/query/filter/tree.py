@@ -15,6 +15,7 @@ from logstreamd.record import LEVELS, Facility, Severity
 
 __all__ = [
     "EVERYTHING",
+    "SEARCHED_COLUMNS",
     "And",
     "Attribute",
     "Column",
@@ -220,3 +221,6 @@ Filter: TypeAlias = (
 )
 
 EVERYTHING = And(())
+
+SEARCHED_COLUMNS = ("message", "service", "host", "trace_id")
+"""Where a text without a field is looked for, beside the values of ``attrs``. The SQL twin is in ``conditions.sql``."""

@@ -5,15 +5,24 @@
 -- matches_pattern --
 <column> COLLATE "C" ~ <pattern>::text
 
--- any_value_matches --
-EXISTS (SELECT FROM jsonb_path_query(attrs, 'strict $.**') AS item
-        WHERE jsonb_typeof(item) NOT IN ('object', 'array') AND (item #>> '{}') COLLATE "C" ~ <pattern>::text)
+-- anywhere --
+(message COLLATE "C" ~ <pattern>::text
+ OR service COLLATE "C" ~ <pattern>::text
+ OR host COLLATE "C" ~ <pattern>::text
+ OR trace_id COLLATE "C" ~ <pattern>::text
+ OR EXISTS (SELECT FROM jsonb_path_query(attrs, 'strict $.**') AS item
+            WHERE jsonb_typeof(item) NOT IN ('object', 'array') AND (item #>> '{}') COLLATE "C" ~ <pattern>::text))
 
--- any_value_matches_after_a_look --
--- A look at the whole document, which is five times quicker than its values, rules most rows out.
-(attrs::text COLLATE "C" ~ <part>::text
- AND EXISTS (SELECT FROM jsonb_path_query(attrs, 'strict $.**') AS item
-             WHERE jsonb_typeof(item) NOT IN ('object', 'array') AND (item #>> '{}') COLLATE "C" ~ <pattern>::text))
+-- anywhere_after_a_look --
+-- A look at all but the message at once rules most rows out: 1.4 us a row instead of 3.5.
+(message COLLATE "C" ~ <pattern>::text
+ OR (concat_ws('', service, host, trace_id, attrs) COLLATE "C" ~ <part>::text
+     AND (service COLLATE "C" ~ <pattern>::text
+          OR host COLLATE "C" ~ <pattern>::text
+          OR trace_id COLLATE "C" ~ <pattern>::text
+          OR EXISTS (SELECT FROM jsonb_path_query(attrs, 'strict $.**') AS item
+                     WHERE jsonb_typeof(item) NOT IN ('object', 'array')
+                       AND (item #>> '{}') COLLATE "C" ~ <pattern>::text))))
 
 -- equals --
 <column> = <text>::text
