@@ -12,11 +12,12 @@ from logstreamd.record import COLUMNS
 from logstreamd.storage.migrate import migrate
 from logstreamd.storage.partitions import Partitions, days_between
 from logstreamd.wire.batch import Batch
-from logstreamd.wire.copy_binary import Encoded, encode
+from logstreamd.wire.copy_binary import Encoded
+from logstreamd.wire.implementation import encode
 from logstreamd.wire.policy import Policy
 from tests.bench.result import Result
 
-__all__ = ["measure_copy"]
+__all__ = ["encode_messages", "measure_copy", "measure_encoded"]
 
 _ROWS_PER_NUMBER = 65_536
 _CHUNK_BYTES = 256 * 1024  # as the daemon hands it to the driver
@@ -24,11 +25,16 @@ _CHUNK_BYTES = 256 * 1024  # as the daemon hands it to the driver
 
 def measure_copy(name: str, dsn: str, messages: Iterable[bytes]) -> Result:
     """Measure it into the daemon's own tables."""
-    batches = _encode(messages)
+    return measure_encoded(name, dsn, encode_messages(messages))
+
+
+def measure_encoded(name: str, dsn: str, batches: Sequence[Encoded]) -> Result:
+    """Measure rows that are encoded already."""
     return asyncio.run(_measure(name, dsn, batches))
 
 
-def _encode(messages: Iterable[bytes]) -> list[Encoded]:
+def encode_messages(messages: Iterable[bytes]) -> list[Encoded]:
+    """Encode messages in batches of the default size."""
     encoded: list[Encoded] = []
     batch = Batch("tcp")
     received_at = time.time_ns() // 1_000

@@ -14,7 +14,7 @@ from tests.acceptance.daemon_process import wait_for
 from tests.acceptance.database import Database
 from tests.bench.daemon_rows import cpu_seconds, peak_bytes
 from tests.bench.result import Result
-from tests.bench.sending import Sender
+from tests.bench.sending import send_file
 
 __all__ = ["has_rsyslog", "measure_rsyslog"]
 
@@ -32,9 +32,9 @@ CREATE TABLE systemevents (
 
 _CONFIG = """
 global(workDirectory="{directory}" maxMessageSize="64k")
-module(load="imtcp")
+module(load="{input}")
 module(load="ompgsql")
-input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="store")
+input(type="{input}" address="127.0.0.1" port="{port}" ruleset="store")
 ruleset(name="store" queue.type="FixedArray" queue.size="{messages}" queue.dequeueBatchSize="1000") {{
     action(type="ompgsql" conninfo="{dsn}")
 }}
@@ -42,15 +42,27 @@ ruleset(name="store" queue.type="FixedArray" queue.size="{messages}" queue.deque
 
 
 def has_rsyslog() -> bool:
-    """Whether rsyslogd and its PostgreSQL module are installed."""
+    """Whether rsyslogd and its PostgreSQL module are installed; the TCP inputs are in every package of it."""
     return _COMMAND is not None and any(any(Path("/").glob(pattern[1:])) for pattern in _MODULES)
 
 
-def measure_rsyslog(name: str, dsn: str, file: Path, messages: int, directory: Path) -> Result:
-    """Measure it with rsyslog's own defaults but for a queue that holds everything and batches of 1,000."""
+def measure_rsyslog(name: str, dsn: str, file: Path, messages: int, directory: Path, *, tcp_input: str) -> Result:
+    """Measure it with rsyslog's own defaults but for a queue that holds everything and batches of 1,000.
+
+    Args:
+        name: the row's name.
+        dsn: an empty database.
+        file: the messages by line.
+        messages: how many they are.
+        directory: for its files.
+        tcp_input: ``imtcp`` or ``imptcp``.
+    """
     with Database(dsn) as database:
         database.execute(_TABLE)
-        with _running(dsn, messages, directory) as (pid, port), Sender("tcp", ("127.0.0.1", port), file) as sender:
+        with (
+            _running(dsn, messages, directory, tcp_input) as (pid, port),
+            send_file("tcp", ("127.0.0.1", port), file) as sender,
+        ):
             cpu_before = cpu_seconds(pid)
             started = time.perf_counter()
             sender.go()
@@ -66,14 +78,14 @@ def _count(database: Database) -> int:
 
 
 @contextmanager
-def _running(dsn: str, messages: int, directory: Path) -> Iterator[tuple[int, int]]:
+def _running(dsn: str, messages: int, directory: Path, tcp_input: str) -> Iterator[tuple[int, int]]:
     """Run rsyslogd; yields its process and its port."""
     assert _COMMAND is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = directory / "rsyslog.conf"
-    config.write_text(_CONFIG.format(directory=directory, port=port, messages=messages, dsn=dsn))
+    config.write_text(_CONFIG.format(directory=directory, port=port, messages=messages, dsn=dsn, input=tcp_input))
     process = subprocess.Popen([_COMMAND, "-n", "-f", str(config), "-i", str(directory / "rsyslog.pid")])
     try:
         wait_for("rsyslogd", lambda: _listens(port))

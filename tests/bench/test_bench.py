@@ -5,20 +5,48 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 from logstreamd.storage.embedded import EmbeddedPostgres
 from tests.acceptance.daemon_process import PROJECT
 
 
+def _bench(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "tests.bench", "--rows", "2000", "--json", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
 def test_a_short_run_measures_what_was_asked_for_and_its_yardstick(postgres: EmbeddedPostgres) -> None:
-    command = [sys.executable, "-m", "tests.bench", "--rows", "2000", "--only", "tcp-counted,udp", "--json"]
-    done = subprocess.run(
-        [*command, "--dsn", postgres.dsn("postgres")], cwd=PROJECT, capture_output=True, check=True, timeout=60
-    )
-    results = json.loads(done.stdout)["results"]
+    dsn = postgres.dsn("postgres")
+    results = _bench("--only", "tcp-counted,udp", "--udp-rate", "20000", "--repeat", "2", "--dsn", dsn)["results"]
     assert [(one["rows"], one["lost"]) for one in results] == [(2_000, 0)] * 3
     assert results[0]["ratio_to_copy"] == 1
     assert all(one["cpu_us_per_row"] > 0 and one["peak_bytes"] > 0 for one in results[1:])
+    assert all(one["spread"] >= 0 for one in results)
+
+
+def test_http_batches_are_counted_to_the_last_row_and_an_outage_to_the_spool(postgres: EmbeddedPostgres) -> None:
+    results = _bench("--only", "http,outage", "--dsn", postgres.dsn("postgres"))["results"]
+    assert [one["rows"] for one in results] == [2_000] * 3
+    assert results[-1]["ratio_to_copy"] is None
+
+
+def test_an_idle_daemon_is_looked_at(postgres: EmbeddedPostgres) -> None:
+    (idle,) = _bench("--only", "idle", "--idle-seconds", "1", "--dsn", postgres.dsn("postgres"))["results"]
+    assert idle["rows"] == 0
+    assert idle["cpu_us_per_row"] is None
+
+
+def test_every_stage_is_measured_with_both_twins_where_there_are_two(postgres: EmbeddedPostgres) -> None:
+    stages = _bench("--stages", "--dsn", postgres.dsn("postgres"))["stages"]
+    assert [one["name"].split(",")[0] for one in stages if one["python_us"]] == [
+        "split",
+        "receive",
+        "encode",
+        "encode",
+        "encode",
+    ]
 
 
 def test_an_unknown_measurement_is_refused_with_the_names_there_are() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["FRAMINGS", "json_messages", "syslog_messages"]
+__all__ = ["bsd_messages", "json_messages", "syslog_messages"]
 
 _SERVICES = ("checkout", "cart", "payment", "search", "auth", "gateway", "nginx", "postgres")
 _HOSTS = tuple(f"web-{number:02d}" for number in range(24))
@@ -19,9 +19,8 @@ _TEXTS = (
 )
 # Mostly info, some warnings, few errors: PRI values of facility local0.
 _PRIORITIES = (134, 134, 134, 134, 134, 134, 134, 132, 134, 131)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SEVERITY_NAMES = {134: "info", 132: "warning", 131: "error"}
-
-FRAMINGS = ("lines", "counted", "json")
 
 
 def _fields(count: int, now: datetime) -> Iterator[tuple[int, str, str, str, str]]:
@@ -37,6 +36,14 @@ def syslog_messages(count: int) -> Iterator[bytes]:
     """Yield RFC 5424 messages of about 130 bytes without framing."""
     for n, (priority, stamp, host, service, text) in enumerate(_fields(count, datetime.now(UTC))):
         yield f"<{priority}>1 {stamp} {host} {service} {1_000 + n % 50} - - {text}".encode()
+
+
+def bsd_messages(count: int) -> Iterator[bytes]:
+    """Yield the same as RFC 3164 messages of about 115 bytes without framing."""
+    for n, (priority, stamp, host, service, text) in enumerate(_fields(count, datetime.now(UTC))):
+        day = datetime.fromisoformat(stamp)
+        bsd_stamp = f"{_MONTHS[day.month - 1]} {day.day:2d} {stamp[11:19]}"
+        yield f"<{priority}>{bsd_stamp} {host} {service}[{1_000 + n % 50}]: {text}".encode()
 
 
 def json_messages(count: int) -> Iterator[bytes]:
