@@ -4,6 +4,7 @@
 #   make test-all   and the long runs
 #   make check      style, types, layers
 #   make bench      throughput beside raw COPY, in one run      ARGS="--rows 200000"
+#   make fuzz       the compiled twins under sanitizers         ARGS="--seconds 300"
 
 SHELL := /bin/sh
 VENV  := .venv
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
 	done)
 
-.PHONY: run test test-all check bench clean
+.PHONY: run test test-all check bench fuzz clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/logstreamd run $(ARGS)
@@ -36,6 +37,9 @@ check: $(VENV)/.check
 bench: $(VENV)/.run
 	$(BIN)/python -m tests.bench $(ARGS)
 
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -54,4 +58,8 @@ $(VENV)/.test: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
 
 $(VENV)/.check: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
 	$(PIP) --editable '.[embedded,test,check]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.fuzz: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/python
+	$(PIP) --editable '.[embedded,test,fuzz]'
 	@touch $@ $(VENV)/.test $(VENV)/.run

@@ -26,7 +26,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint16_t, uint32_t
 from libc.stdlib cimport free
 
 from logstreamd.wire._parse cimport Desk, read_frame
-from logstreamd.wire._row cimport LEFT, Buffer, Cursor, Frame, Row, Span, write_row
+from logstreamd.wire._row cimport LEFT, Buffer, Cursor, Frame, Row, Span, reserve, write_row
 from logstreamd.wire._stamp cimport ZONE_SLOTS, Clock
 
 from logstreamd.wire import copy_binary, timestamps
@@ -85,16 +85,13 @@ def encode(batch, first_id, policy):
 
 def encode_noting_left(batch, first_id, policy):
     """Encode a batch, and say how many of its frames the Python twin had to parse."""
-    cdef Py_ssize_t left_count
-    if not _is_ordinary(batch, first_id, policy):
-        return copy_binary.encode(batch, first_id, policy), len(batch)
     peers = [_inet(peer) for peer in batch.peers]
     input_name = copy_binary._text(batch.input)
-    row_ends = array("I", bytes(4 * len(batch)))
-    left = array("I", bytes(4 * len(batch)))
-    rows, left_count, ts_min, ts_max = _encode_usual(batch, first_id, policy, input_name, peers, row_ends, left)
-    if left_count:
-        del left[left_count:]
+    encoded = _encode_usual(batch, first_id, policy, input_name, peers)
+    if encoded is None:
+        return copy_binary.encode(batch, first_id, policy), len(batch)
+    rows, row_ends, left, ts_min, ts_max = encoded
+    if left:
         records = [
             parse_frame(batch.frame(index), batch.received_at[index], policy, batch.flags[index]) for index in left
         ]
@@ -105,64 +102,70 @@ def encode_noting_left(batch, first_id, policy):
             for index, record in zip(left, records)
         ]
         rows = _fill_gaps(rows, row_ends, left, others)
-    return Encoded(rows, row_ends, first_id, ts_min, ts_max), left_count
+    return Encoded(rows, row_ends, first_id, ts_min, ts_max), len(left)
 
 
-def _is_ordinary(batch, first_id, policy):
-    """Whether the tables fit each other and every number the arithmetic here; what does not is for the Python twin."""
-    cdef const uint32_t[::1] ends = batch.ends
-    cdef const uint16_t[::1] peer_ids = batch.peer_ids
-    cdef uint32_t last = 0
-    cdef Py_ssize_t i, peer_count = len(batch.peers)
-    if not len(ends) == len(batch.received_at) == len(peer_ids) == len(batch.flags):
-        return False
-    for i in range(len(ends)):
-        if ends[i] < last or peer_ids[i] >= peer_count:
-            return False
-        last = ends[i]
-    if last > len(batch.data) or not 0 <= first_id <= MAX_FIRST_ID:
-        return False
-    return abs(policy.max_past_us) <= MAX_WINDOW_US and abs(policy.max_future_us) <= MAX_WINDOW_US
+cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
+    """Encode what can be without the GIL.
 
-
-cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers, row_ends, left):
-    """Encode what can be without the GIL; return rows, number of frames left out, and the time range of the rest."""
+    Returns:
+        The rows, where each ends (those left out are empty), the positions of these, and the time range of the rest;
+        None when tables or numbers are not as the arithmetic here needs them.
+    """
     cdef const unsigned char[::1] data = batch.data, flags = batch.flags
     cdef const uint32_t[::1] ends = batch.ends, peer_ends = _ends_of(peers)
     cdef const int64_t[::1] received_at = batch.received_at
     cdef const uint16_t[::1] peer_ids = batch.peer_ids
-    cdef uint32_t[::1] row_ends_view = row_ends, left_view = left
     cdef bytes peer_bytes = b"".join(peers)
     cdef Workplace place = Workplace()
     cdef Tables tables
     cdef Result result
-    cdef int64_t first = first_id
     cdef bint has_memory
+    if not len(ends) == len(received_at) == len(peer_ids) == len(flags) or not _are_numbers_ordinary(first_id, policy):
+        return None
+    if not _are_tables_ordinary(ends, peer_ids, len(data), len(peers)):
+        return None
+    cdef int64_t first = first_id
+    row_ends, left = array("I", bytes(4 * len(ends))), array("I", bytes(4 * len(ends)))
+    cdef uint32_t[::1] row_ends_view = row_ends, left_view = left
     formats = [copy_binary._text(name) for name in ("rfc5424", "rfc3164", "json", "raw")]
     cdef const uint32_t[::1] format_ends = _ends_of(formats)
     cdef bytes format_bytes = b"".join(formats)
+    tables = Tables(
+        len(ends), &data[0], &ends[0], &received_at[0], &peer_ids[0], &flags[0],
+        peer_bytes, &peer_ends[0], format_bytes, &format_ends[0], Span(input_name, len(input_name)),
+    )
+    result.row_ends, result.left = &row_ends_view[0], &left_view[0]
     _set_clock(&place.desk.clock, policy)
-    tables.count = len(ends)
-    tables.data = &data[0] if len(data) else NULL
-    tables.ends = &ends[0] if len(ends) else NULL
-    tables.received_at = &received_at[0] if len(ends) else NULL
-    tables.peer_ids = &peer_ids[0] if len(ends) else NULL
-    tables.flags = &flags[0] if len(ends) else NULL
-    tables.peers = peer_bytes
-    tables.peer_ends = &peer_ends[0]
-    tables.formats = format_bytes
-    tables.format_ends = &format_ends[0]
-    tables.input.start = input_name
-    tables.input.size = len(input_name)
-    result.row_ends = &row_ends_view[0] if len(ends) else NULL
-    result.left = &left_view[0] if len(ends) else NULL
     with nogil:
-        has_memory = _pass(&tables, first, place, &result)
+        has_memory = reserve(&place.rows, tables.ends[tables.count - 1]) and _pass(&tables, first, place, &result)
     if not has_memory:
         raise MemoryError
     if place.rows.size > MAX_ROWS_BYTES:
         raise OverflowError("the rows of one batch are over 4 GiB")
-    return place.rows.data[:place.rows.size], result.left_count, result.ts_min, result.ts_max
+    return place.rows.data[:place.rows.size], row_ends, left[:result.left_count], result.ts_min, result.ts_max
+
+
+cdef bint _are_tables_ordinary(
+    const uint32_t[::1] ends, const uint16_t[::1] peer_ids, Py_ssize_t data_bytes, Py_ssize_t peer_count
+):
+    """Whether there is data, every frame lies in it, and every sender is known."""
+    cdef uint32_t last = 0
+    cdef Py_ssize_t i
+    for i in range(len(ends)):
+        if ends[i] < last or peer_ids[i] >= peer_count:
+            return False
+        last = ends[i]
+    return 0 < last <= data_bytes
+
+
+cdef bint _are_numbers_ordinary(first_id, policy):
+    """Whether nothing here can overflow."""
+    return (
+        0 <= first_id <= MAX_FIRST_ID
+        and abs(policy.max_past_us) <= MAX_WINDOW_US
+        and abs(policy.max_future_us) <= MAX_WINDOW_US
+    )
 
 
 cdef _ends_of(list pieces):

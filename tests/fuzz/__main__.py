@@ -1,0 +1,101 @@
+"""``make fuzz``: both twins of encode under clang's sanitizers, first through their tests, then through libFuzzer.
+
+Everything lies in ``build/fuzz``: a copy of the package with its compiled modules instrumented, the corpus (which grows
+from run to run, from the conformance vectors on), and a file for each finding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import atheris
+
+from tests.conformance.vectors import load, load_devices
+
+REPOSITORY = Path(__file__).parents[2]
+PLACE = REPOSITORY / "build" / "fuzz"
+SANITIZERS = "address,undefined,fuzzer-no-link"
+TWIN_TESTS = (
+    "tests/unit/wire/test_encode.py",
+    "tests/property/test_encode_twins.py",
+    "tests/property/test_split_twins.py",
+    "tests/conformance/test_compiled_vectors.py",
+)
+JSON_SEEDS = (
+    b'{"timestamp":"2026-11-21T23:00:00.5Z","level":"warn","service":"s","host":"h","trace_id":"t","message":"m"}',
+    b'{"ts":1795302000.25,"lvl":30,"app":7,"msg":"\\u00fc\\n","x":[1,-2,3.50,true,null,{"a":"\\/\\ud83d\\ude00"}]}',
+    b' { "a" : { "b" : [ ] } } ',
+)
+
+
+def build(clang: str) -> None:
+    """Copy the package to the place and build its compiled modules with sanitizers and coverage."""
+    for name in ("logstreamd", "tests"):
+        shutil.rmtree(PLACE / name, ignore_errors=True)
+        shutil.copytree(REPOSITORY / name, PLACE / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, PLACE)
+    flags = f"-O1 -g -fno-omit-frame-pointer -fsanitize={SANITIZERS} -fno-sanitize-recover=undefined"
+    environment = os.environ | {
+        "CC": clang,
+        "LDSHARED": f"{clang} -shared",
+        # Cython calls its methods through pointers of another type, as all of C Python does.
+        "CFLAGS": f"{flags} -fno-sanitize=function",
+    }
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=PLACE, env=environment, check=True)
+
+
+def sanitized() -> dict[str, str]:
+    """Return the environment in which the instrumented modules load: the sanitizer's runtime comes with atheris."""
+    return os.environ | {
+        "LD_PRELOAD": f"{atheris.path()}/asan_with_fuzzer.so",
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter never frees all it has
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": str(PLACE),
+    }
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield the frames that the search starts from."""
+    yield from (vector.raw for vector in (*load("message"), *load_devices()))
+    yield from JSON_SEEDS
+
+
+def fuzz(seconds: int) -> int:
+    """Search for as long as that; return libFuzzer's exit status, not 0 after a finding."""
+    corpus = PLACE / "corpus"
+    corpus.mkdir(exist_ok=True)
+    for number, seed in enumerate(seeds()):
+        (corpus / f"seed-{number:04}").write_bytes(seed)
+    command = [
+        *(sys.executable, "tests/fuzz/fuzz_encode.py", str(corpus)),
+        *(f"-max_total_time={seconds}", "-timeout=10", "-print_final_stats=1"),
+        *("-dict=tests/fuzz/frames.dict", f"-artifact_prefix={PLACE}/finding-"),
+    ]
+    return subprocess.run(command, cwd=PLACE, env=sanitized(), check=False).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make fuzz", description="Look for a frame that the twins read differently.")
+    parser.add_argument("--seconds", type=int, default=300, help="how long libFuzzer searches (300)")
+    arguments = parser.parse_args()
+    clang = shutil.which("clang") or shutil.which("clang-14")
+    if clang is None:
+        print("make fuzz: needs clang and its sanitizers (Debian: apt install clang)", file=sys.stderr)
+        return 1
+    PLACE.mkdir(parents=True, exist_ok=True)
+    build(clang)
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--timeout", "1800"]
+    done = subprocess.run([*tests, *TWIN_TESTS], cwd=PLACE, env=sanitized(), check=False)
+    return done.returncode or fuzz(arguments.seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
