@@ -47,6 +47,9 @@ from logstreamd.wire.batch_codec import encoded_bytes
 
 __all__ = ["DiskSpool"]
 
+# While it is read, it is in memory twice, as bytes and as batches; four full batches keep two writers busy meanwhile.
+_READ_BYTES = 8 << 20
+
 
 class DiskSpool:
     """A spool in a directory of its own; see :class:`~logstreamd.spool.interface.Spool` for its methods.
@@ -237,7 +240,8 @@ class DiskSpool:
         behind = self._windowed_seq < self._durable_seq
         if behind and not self._reading and self._window.nbytes <= self._window.max_bytes // 2:
             self._reading = True
-            self._send(Read(self._windowed_seq, self._window.room, at_least_one=len(self._window) == 0))
+            nbytes = min(self._window.room, _READ_BYTES)
+            self._send(Read(self._windowed_seq, nbytes, at_least_one=len(self._window) == 0))
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -114,6 +114,17 @@ async def test_the_window_is_bounded_and_the_rest_is_read_back_in_order(director
         assert len({spooled.seq for spooled in taken}) == 62
 
 
+async def test_what_is_read_back_comes_in_pieces_however_large_the_window(directory: Path) -> None:
+    async with running(directory, max_bytes=64 << 20) as spool:
+        for n in range(12):
+            await append(spool, make_batch(str(n), frames=1000, frame_bytes=1000))
+    async with running(directory, max_bytes=64 << 20, window_bytes=64 << 20) as spool:
+        taken = [await spool.take()]
+        assert 0 < spool.stats().window_bytes < 8 << 20  # the next piece is asked for when the first one has come
+        taken += [await spool.take() for _ in range(11)]
+        assert [name_of(spooled.batch) for spooled in taken] == [str(n) for n in range(12)]
+
+
 async def test_a_batch_larger_than_the_window_still_passes(directory: Path) -> None:
     async with running(directory, window_bytes=1000) as spool:
         for name in "ab":
