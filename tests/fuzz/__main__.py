@@ -7,14 +7,13 @@ from run to run, from the conformance vectors on), and a file for each finding.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import atheris
 
 from tests.conformance.vectors import load, load_devices
 
@@ -53,9 +52,12 @@ def build(clang: str) -> None:
 
 
 def sanitized() -> dict[str, str]:
-    """Return the environment in which the instrumented modules load: the sanitizer's runtime comes with atheris."""
+    """Return the environment in which the instrumented modules load: the sanitizers' runtime lies beside atheris."""
+    found = importlib.util.find_spec("atheris")
+    assert found is not None
+    assert found.origin is not None
     return os.environ | {
-        "LD_PRELOAD": f"{atheris.path()}/asan_with_fuzzer.so",
+        "LD_PRELOAD": str(Path(found.origin).parents[1] / "asan_with_fuzzer.so"),
         "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter never frees all it has
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(PLACE),
