@@ -44,8 +44,9 @@ from logstreamd.report import Report, announce
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
 from logstreamd.storage.embedded import EmbeddedPostgres
+from logstreamd.storage.errors import StorageError
 from logstreamd.storage.partitions import Partitions
-from logstreamd.storage.session import Health, Session
+from logstreamd.storage.session import DATABASE_TROUBLE, Health, Session
 from logstreamd.supervisor import Death, Supervisor
 from logstreamd.wire import IMPLEMENTATION
 from logstreamd.wire.policy import Policy
@@ -57,6 +58,7 @@ _log = structlog.get_logger(__name__)
 _FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or without the database
 _COUNT_DROPS_SECONDS = 1.0
+_RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
 async def run_daemon(config: Config) -> int:
@@ -373,8 +375,12 @@ def _policy(config: Config, zone: str) -> Policy:
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:
-    """Start the embedded PostgreSQL again whenever it ends without being told to."""
+    """Start the embedded PostgreSQL again whenever it ends without being told to, until it runs."""
     while True:
         await postgres.wait_stopped()
         _log.error("embedded PostgreSQL ended, starting it again")
-        await postgres.start()
+        try:
+            await postgres.start()
+        except (StorageError, *DATABASE_TROUBLE) as problem:  # it may have been killed while it recovered
+            _log.error("embedded PostgreSQL did not start, will try again", problem=str(problem))
+            await asyncio.sleep(_RESTART_SECONDS)
