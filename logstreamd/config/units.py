@@ -19,6 +19,7 @@ likely meaning.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,13 +113,14 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes}B"
 
 
-class _Quantity:
+class _Quantity(ABC):
     """What makes a quantity usable as ``Annotated[int, Size(...)]``."""
 
     __slots__ = ()
 
+    @abstractmethod
     def read(self, value: object) -> Any:
-        raise NotImplementedError
+        """Return the value in the setting's own unit, or raise ValueError with what was expected."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
