@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import asyncpg
 import pytest
 
+from logstreamd.metrics import Metrics
+from logstreamd.storage.session import Health, Session
+from logstreamd.storage.transaction import transaction
 from tests.acceptance.daemon_process import wait_for
 from tests.acceptance.database import Database
 from tests.chaos.checker import assert_good, check, stored_stamps
@@ -74,13 +78,14 @@ def test_a_minute_of_restarts_costs_nothing(
         wait_for("the database is up again", lambda: daemon.status()["database"]["up"], seconds=RECOVERY_SECONDS)
 
 
+@pytest.mark.slow
 def test_terminated_writers_connect_again_and_store_everything_once(
     make_daemon: MakeDaemon, open_database: OpenDatabase, run: str
 ) -> None:
     daemon = make_daemon()
     with under_load(daemon, open_database, run), open_database() as database:
         terminated = 0
-        for _ in range(10):
+        for _ in range(6):
             time.sleep(0.2)
             ((count,),) = database.fetch(TERMINATE_WRITERS)
             terminated += count
@@ -142,11 +147,12 @@ def fall_silent_once(proxy: Proxy, action: Action, where: Callable[[bytes, bytes
 @pytest.mark.parametrize(
     ("action", "where"),
     [
+        pytest.param(Action.SILENCE, is_copy_data, id="silent in the middle of COPY"),
         pytest.param(Action.FREEZE, is_copy_data, id="zombie in the middle of COPY"),
-        pytest.param(Action.SILENCE, is_copy_data, id="silent in the middle of COPY", marks=pytest.mark.slow),
-        pytest.param(Action.FREEZE, is_commit, id="zombie before COMMIT", marks=pytest.mark.slow),
+        pytest.param(Action.FREEZE, is_commit, id="zombie before COMMIT"),
     ],
 )
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_connection_that_falls_silent_is_given_up_in_bounded_time(
     proxy: Proxy,
@@ -168,6 +174,28 @@ def test_a_connection_that_falls_silent_is_given_up_in_bounded_time(
     with open_database() as database:
         assert_good(check(stored_stamps(database, run), [journal]))
     daemon.stop()
+
+
+async def test_a_session_gives_up_a_silent_connection_and_ends_what_the_server_has_left_of_it(
+    proxy: Proxy, name: str
+) -> None:
+    settings = {"application_name": "logstreamd test"}
+    session = Session(
+        lambda: asyncpg.connect(proxy.dsn(name), command_timeout=0.5, server_settings=settings),
+        Health(Metrics(version="test", wire="python")),
+    )
+    await session.run(lambda connection: connection.execute("CREATE TABLE marks (seq integer PRIMARY KEY)"))
+
+    async def mark(connection: asyncpg.Connection) -> None:
+        async with transaction(connection):
+            await connection.execute("INSERT INTO marks VALUES (1)")
+
+    silent = fall_silent_once(proxy, Action.FREEZE, is_commit)
+    with pytest.raises(TimeoutError):
+        await session.run(mark)
+    assert silent.is_set()
+    await session.run(mark)  # at once: the zombie that held the mark is gone
+    await session.close()
 
 
 def test_a_stop_does_not_wait_for_a_connection_that_fell_silent(

@@ -94,7 +94,7 @@ def test_a_kill_at_every_fault_point_in_turn_loses_and_doubles_nothing(
     siege = Siege(daemon, open_database, run)
     siege.begin()
     for point in rng.sample(POINTS, len(POINTS)):
-        daemon.arm(fault_at(point, rng, most=20))
+        daemon.arm(fault_at(point, rng, most=10))
         daemon.launch()
         daemon.wait_killed()
         siege.note()
