@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,9 @@ import msgspec
 from logstreamd.query.cursor import encode_cursor
 from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
 from logstreamd.query.parameters import Search
+from logstreamd.query.windows import window_starts
 from logstreamd.record import LEVELS
+from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
 
 __all__ = ["LogReader", "Page"]
@@ -84,26 +87,39 @@ class LogReader:
         )
 
     async def _fetch(self, search: Search) -> list[asyncpg.Record]:
-        after_ts, after_id = search.after or (None, None)
         try:
             async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                return await connection.fetch(
-                    _SQL["newest" if search.order == "desc" else "oldest"],
-                    search.start,
-                    search.end,
-                    search.severities,
-                    search.services,
-                    search.hosts,
-                    search.trace_ids,
-                    search.words and [f"%{word.translate(_LIKE_SPECIAL)}%" for word in search.words],
-                    after_ts,
-                    after_id,
-                    search.limit + 1,  # one more tells whether there is a next page
-                )
+                if search.order == "asc":
+                    return await _fetch_from(connection, search, search.start)
+                newest = search.after[0] if search.after else search.end
+                rows: list[asyncpg.Record] = []
+                for start in window_starts(search.start, newest, datetime.now(UTC)):
+                    rows = await _fetch_from(connection, search, start)
+                    if len(rows) > search.limit:
+                        break
+                return rows
         except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
             raise QueryTimeoutError(str(problem)) from problem
         except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
+
+
+async def _fetch_from(connection: Connection, search: Search, start: datetime) -> list[asyncpg.Record]:
+    """Ask for the rows from ``start`` on, and one more than wanted: it tells whether there is a next page."""
+    after_ts, after_id = search.after or (None, None)
+    return await connection.fetch(
+        _SQL["newest" if search.order == "desc" else "oldest"],
+        start,
+        search.end,
+        search.severities,
+        search.services,
+        search.hosts,
+        search.trace_ids,
+        search.words and [f"%{word.translate(_LIKE_SPECIAL)}%" for word in search.words],
+        after_ts,
+        after_id,
+        search.limit + 1,
+    )
 
 
 def _as_log(row: asyncpg.Record) -> dict[str, Any]:
