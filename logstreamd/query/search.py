@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from logstreamd.query.windows import window_starts
 from logstreamd.record import LEVELS
 from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
+from logstreamd.storage.transaction import transaction
 
 __all__ = ["LogReader", "Page"]
 
@@ -88,20 +90,31 @@ class LogReader:
 
     async def _fetch(self, search: Search) -> list[asyncpg.Record]:
         try:
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                if search.order == "asc":
-                    return await _fetch_from(connection, search, search.start)
-                newest = search.after[0] if search.after else search.end
-                rows: list[asyncpg.Record] = []
-                for start in window_starts(search.start, newest, datetime.now(UTC)):
-                    rows = await _fetch_from(connection, search, start)
-                    if len(rows) > search.limit:
-                        break
-                return rows
+            async with self._pool.acquire() as connection:
+                try:
+                    async with transaction(connection):
+                        return await _fetch_rows(connection, search)
+                except (TimeoutError, asyncio.CancelledError):
+                    # A server that fell silent answers no rollback either, and a client that went away needs none:
+                    # the pool makes another connection, the server ends this one's query.
+                    connection.terminate()
+                    raise
         except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
             raise QueryTimeoutError(str(problem)) from problem
         except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
+
+
+async def _fetch_rows(connection: Connection, search: Search) -> list[asyncpg.Record]:
+    if search.order == "asc":
+        return await _fetch_from(connection, search, search.start)
+    newest = search.after[0] if search.after else search.end
+    rows: list[asyncpg.Record] = []
+    for start in window_starts(search.start, newest, datetime.now(UTC)):
+        rows = await _fetch_from(connection, search, start)
+        if len(rows) > search.limit:
+            break
+    return rows
 
 
 async def _fetch_from(connection: Connection, search: Search, start: datetime) -> list[asyncpg.Record]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,7 @@ import yarl
 from batches import batch_of, encoded
 
 from logstreamd.query.search import LogReader
+from logstreamd.storage import connections as connections_module
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
 from logstreamd.storage.store import store_batch
 
@@ -215,6 +218,25 @@ async def test_a_client_that_goes_away_takes_its_query_along(
     while (await api.get("/api/v1/logs"))[0] == 429:  # its place is free, too
         await asyncio.sleep(0.001)
     assert (await api.get("/api/v1/logs"))[0] == 200
+    await pool.close()
+
+
+async def test_a_query_whose_server_falls_silent_ends_and_the_next_one_is_answered(
+    start_api: Callable[..., Any], database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "_ANSWER_MARGIN_SECONDS", 0.2)
+    pool = await create_reader_pool(ConnectionSettings(database, statement_timeout_seconds=0.3), max_size=1)
+    api = await start_api(LogReader(pool, max_concurrent=1))
+    assert (await api.get("/api/v1/logs"))[0] == 200
+    silent = await connection.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'logstreamd query'"
+    )
+    os.kill(silent, signal.SIGSTOP)
+    try:
+        assert (await api.get("/api/v1/logs"))[0] == 503
+        assert (await api.get("/api/v1/logs"))[0] == 200
+    finally:
+        os.kill(silent, signal.SIGCONT)
     await pool.close()
 
 
