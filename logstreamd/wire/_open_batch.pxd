@@ -93,7 +93,8 @@ cdef inline int append_frame(
 
 
 cdef inline int _grow_data(OpenBatch *into, Py_ssize_t size) except -1:
-    into.used_room = into.used + size + into.used // 2
+    # By half each time, but not past the end: a sealed batch waits in memory with all the room it was given.
+    into.used_room = min(into.used + into.used // 2, into.max_bytes) + size
     PyByteArray_Resize(<object> into.data_array, into.used_room)
     into.data = <unsigned char *> PyByteArray_AS_STRING(<object> into.data_array)
     return 0

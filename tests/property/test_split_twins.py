@@ -142,3 +142,12 @@ def test_a_peer_number_that_does_not_fit_is_refused_before_anything_is_appended(
 def test_a_limit_below_one_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         compiled.Framer(max_frame_bytes=0)
+
+
+def test_a_full_batch_was_not_given_room_for_much_more_than_it_holds() -> None:
+    batch, line = Batch("tcp"), b"<14>Nov 22 04:00:00 web-01 shop: " + b"x" * 100 + b"\n"
+    framer, piece = compiled.Framer(), line * 1_000
+    while not batch.full:
+        framer.split(piece, batch, 0, 0)
+    assert len(batch.data) >= batch.max_bytes
+    assert batch.data.__alloc__() < len(batch.data) * 1.15  # an eighth is what a bytearray itself adds
