@@ -9,7 +9,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+
+from tests.bench.waiting_process import WaitingProcess
 
 __all__ = ["NativeSender", "Sent", "compile_sender"]
 
@@ -56,7 +57,7 @@ class Sent:
     late_seconds: float
 
 
-class NativeSender:
+class NativeSender(WaitingProcess):
     """A sender in a process of its own: ready when the block begins, sends when told.
 
     Args:
@@ -83,33 +84,8 @@ class NativeSender:
         rate: float = 0,
     ) -> None:
         what = [f"--file={file}"] if file else [f"--count={count}", f"--shape={shape}", f"--framing={framing}"]
-        self._process = subprocess.Popen(
-            [program, protocol, to[0], str(to[1]), *what, f"--rate={rate}", "--wait"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-
-    def __enter__(self) -> NativeSender:
-        assert self._line() == "ready"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def go(self) -> None:
-        """Start to send."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        super().__init__([program, protocol, to[0], str(to[1]), *what, f"--rate={rate}", "--wait"])
 
     def wait(self) -> Sent:
         """Return what was sent, once it is."""
-        return Sent(**json.loads(self._line()))
+        return Sent(**json.loads(self.line()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from tests.acceptance.daemon_process import PROJECT
 from tests.bench.native_sender import NativeSender, compile_sender
+from tests.bench.waiting_process import WaitingProcess
 
 __all__ = ["Sender", "Sending", "native_sender_program", "send_bodies", "send_file"]
 
@@ -32,7 +32,7 @@ class Sending(Protocol):
         """Return once everything is sent."""
 
 
-class Sender:
+class Sender(WaitingProcess):
     """One written in Python.
 
     Args:
@@ -41,37 +41,11 @@ class Sender:
     """
 
     def __init__(self, module: str, arguments: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.bench.{module}", *arguments],
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-
-    def __enter__(self) -> Sender:
-        assert self._line() == "ready"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def go(self) -> None:
-        """Start to send."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        super().__init__([sys.executable, "-m", f"tests.bench.{module}", *arguments], cwd=PROJECT)
 
     def wait(self) -> float:
         """Return the seconds it took to send everything."""
-        return float(self._line())
+        return float(self.line())
 
 
 @lru_cache(1)
