@@ -148,7 +148,7 @@ class Gatherer:
         self._submit_next()
         if len(self._sealed) > _MAX_SEALED and self._drop_when_full:
             self._drop(self._sealed.pop(), "spool_full")
-        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+        self._update_congestion()
 
     def _submit_next(self) -> None:
         if self._submitted is not None or self._retry is not None:
@@ -171,7 +171,7 @@ class Gatherer:
             self._retry.cancel()
             self._retry = None
         self._submit_next()
-        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+        self._update_congestion()
 
     def _on_durable(self, durable: asyncio.Future[int]) -> None:
         batch, self._submitted, self._durable = self._submitted, None, None
@@ -180,7 +180,7 @@ class Gatherer:
         else:
             self._submit_next()
             self._start_timer()
-        self._set_congested(len(self._sealed) >= _MAX_SEALED)
+        self._update_congestion()
 
     def _take_back(self, batch: Batch) -> None:
         """Keep what the spool could not; it says so itself, once, in the log."""
@@ -190,7 +190,8 @@ class Gatherer:
         self._sealed.appendleft(batch)
         self._retry = self._loop.call_later(_RETRY_SECONDS, self.room)
 
-    def _set_congested(self, congested: bool) -> None:
+    def _update_congestion(self) -> None:
+        congested = len(self._sealed) >= _MAX_SEALED
         if congested != self.congested:
             self.congested = congested
             self._metrics.paused.labels(self.name).set(congested)
