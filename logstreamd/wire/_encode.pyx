@@ -30,6 +30,7 @@ from logstreamd.wire._row cimport LEFT, Buffer, Cursor, Frame, Row, Span, reserv
 from logstreamd.wire._stamp cimport ZONE_SLOTS, Clock
 
 from logstreamd.wire import copy_binary, timestamps
+from logstreamd.wire.block import Survey
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.parse import parse_frame
 
@@ -102,7 +103,10 @@ def encode_noting_left(batch, first_id, policy):
             for index, record in zip(left, records)
         ]
         rows = _fill_gaps(rows, row_ends, left, others)
-    return Encoded(rows, row_ends, first_id, ts_min, ts_max), len(left)
+    survey = Survey()
+    for index in range(len(batch)):
+        survey.add(first_id + index, parse_frame(batch.frame(index), batch.received_at[index], policy, batch.flags[index]))
+    return Encoded(rows, row_ends, first_id, survey.blocks(), survey.counts()), len(left)
 
 
 cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):

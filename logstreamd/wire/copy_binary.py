@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from logstreamd.record import COLUMNS, Record
 from logstreamd.wire.batch import Batch
+from logstreamd.wire.block import Block, Count, Survey
 from logstreamd.wire.parse import parse_frame
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.text import dump_json
@@ -36,7 +37,8 @@ _NULL = struct.pack("!i", -1)
 _EPOCH_2000_US = 946_684_800 * 1_000_000
 _pack_length = struct.Struct("!i").pack
 # The number of columns, then id, ts, received_at (8 bytes each) and severity, facility (2 each), with their lengths.
-_pack_fixed = struct.Struct("!hiqiqiqihih").pack
+_fixed = struct.Struct("!hiqiqiqihih")
+_unpack_length = struct.Struct("!i").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,25 @@ class Encoded:
         rows: the encoded rows, without header and trailer.
         row_ends: where each row ends in ``rows``.
         first_id: the id of the first row; row ``i`` has ``first_id + i``.
-        ts_min: the earliest event time, microseconds since the epoch.
-        ts_max: the latest event time.
+        blocks: what the rows of each day are about.
+        counts: how many rows each minute, service and severity has.
     """
 
     rows: bytes
     row_ends: array[int]
     first_id: int
-    ts_min: int
-    ts_max: int
+    blocks: tuple[Block, ...]
+    counts: tuple[Count, ...]
+
+    @property
+    def ts_min(self) -> int:
+        """The earliest event time, microseconds since the epoch."""
+        return min(block.ts_min for block in self.blocks)
+
+    @property
+    def ts_max(self) -> int:
+        """The latest event time."""
+        return max(block.ts_max for block in self.blocks)
 
     def __len__(self) -> int:
         return len(self.row_ends)
@@ -65,6 +77,14 @@ class Encoded:
         first = self.row_ends[start - 1] if start else 0
         last = self.row_ends[end - 1] if end else 0
         return _HEADER, memoryview(self.rows)[first:last], _TRAILER
+
+    def counted_as(self, position: int) -> tuple[int, str | None, int]:
+        """Return by what a row is counted: its time (microseconds since the epoch), service and severity."""
+        start = self.row_ends[position - 1] if position else 0
+        _, _, _, _, ts, _, _, _, severity, _, _ = _fixed.unpack_from(self.rows, start)
+        _, after_host = _read_text(self.rows, start + _fixed.size)
+        service, _ = _read_text(self.rows, after_host)
+        return ts + _EPOCH_2000_US, service, severity
 
 
 def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
@@ -82,19 +102,18 @@ def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
     row_ends = array("I")
     peers = [_inet(peer) for peer in batch.peers]
     input_name = _text(batch.input)
-    ts_min, ts_max = (1 << 62), -(1 << 62)
+    survey = Survey()
     positions = zip(batch.frames(), batch.received_at, batch.peer_ids, batch.flags, strict=True)
     for row_id, (frame, received_at, peer_id, flags) in enumerate(positions, first_id):
         record = parse_frame(frame, received_at, policy, flags)
-        ts_min = min(ts_min, record.ts)
-        ts_max = max(ts_max, record.ts)
+        survey.add(row_id, record)
         rows += _row(row_id, record, input_name, peers[peer_id])
         row_ends.append(len(rows))
-    return Encoded(bytes(rows), row_ends, first_id, ts_min, ts_max)
+    return Encoded(bytes(rows), row_ends, first_id, survey.blocks(), survey.counts())
 
 
 def _row(row_id: int, record: Record, input_name: bytes, peer: bytes) -> bytes:
-    fixed = _pack_fixed(
+    fixed = _fixed.pack(
         len(COLUMNS),
         8,
         row_id,
@@ -129,6 +148,13 @@ def _text(text: str | None) -> bytes:
         return _NULL
     data = text.encode()
     return _pack_length(len(data)) + data
+
+
+def _read_text(data: bytes, start: int) -> tuple[str | None, int]:
+    """Return the text of a column that begins there, and where the next one begins."""
+    (size,) = _unpack_length(data, start)
+    start += 4
+    return (None, start) if size < 0 else (data[start : start + size].decode(), start + size)
 
 
 def _jsonb(text: bytes) -> bytes:

@@ -1,0 +1,98 @@
+"""Tokens → a bloom filter: which words a block of rows may hold, at some 14 bits for each different one.
+
+The filter is a row of 32-byte cells. A token has one cell, and in it one bit in each of eight 32-bit words, so that
+asking for a token reads 32 bytes of a filter however large that is: in PostgreSQL one slice of a stored value.
+
+=============== ========================================================================
+part            value
+=============== ========================================================================
+hash            64 bits of the token's UTF-8 bytes, see :func:`token_hash`
+cell            ``(hash >> 32) * cells >> 32``
+bit of word i   ``(low 32 bits of hash) * SALTS[i]``, its highest 5 of 32 bits
+byte order      little-endian: bit ``b`` of word ``i`` is ``get_bit(cell, 32 * i + b)`` in SQL
+=============== ========================================================================
+
+Filters outlive the program that wrote them: none of this may change.
+
+Source: split block bloom filters as in the Apache Parquet format, section "Bloom Filter", with its salts; the hash is
+ours, because it has to be quick both in C and in Python without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+__all__ = [
+    "BITS_PER_TOKEN",
+    "CELL_BYTES",
+    "SALTS",
+    "bit_positions",
+    "build_bloom",
+    "cell_offset",
+    "may_contain",
+    "token_hash",
+]
+
+CELL_BYTES = 32
+BITS_PER_TOKEN = 14
+"""0.3 % of the tokens that are not there seem to be: a search over 10 million rows reads 30,000 in vain."""
+
+SALTS = (0x47B6137B, 0x44974D91, 0x8824AD5B, 0xA2B7289D, 0x705495C7, 0x2DF1424B, 0x9EFC4947, 0x5C6BFB31)
+
+_MASK_64 = (1 << 64) - 1
+_MASK_32 = (1 << 32) - 1
+_LENGTH_FACTOR = 0x9E3779B97F4A7C15
+_WORD_FACTOR = 0xFF51AFD7ED558CCD
+_LAST_FACTOR = 0xC4CEB9FE1A85EC53
+
+
+def token_hash(token: str) -> int:
+    """Hash one token to 64 bits.
+
+    Eight bytes at a time, little-endian, the last ones filled up with zeros: ``h = (h ^ word) * factor``,
+    ``h ^= h >> 32``; h begins as the number of bytes times a factor, and a last multiplication spreads what the last
+    word left.
+    """
+    data = token.encode()
+    value = len(data) * _LENGTH_FACTOR & _MASK_64
+    for start in range(0, len(data), 8):
+        value = (value ^ int.from_bytes(data[start : start + 8], "little")) * _WORD_FACTOR & _MASK_64
+        value ^= value >> 32
+    value = value * _LAST_FACTOR & _MASK_64
+    return value ^ value >> 29
+
+
+def build_bloom(hashes: Collection[int]) -> bytes:
+    """Build the filter of different tokens, sized for as many as they are.
+
+    Args:
+        hashes: the hash of each.
+
+    Returns:
+        A multiple of :data:`CELL_BYTES`; empty when there are no tokens.
+    """
+    cells = -(-len(hashes) * BITS_PER_TOKEN // (8 * CELL_BYTES))
+    bloom = bytearray(cells * CELL_BYTES)
+    for value in hashes:
+        offset = cell_offset(value, len(bloom))
+        for position in bit_positions(value):
+            bloom[offset + position // 8] |= 1 << position % 8
+    return bytes(bloom)
+
+
+def cell_offset(value: int, bloom_bytes: int) -> int:
+    """Return where the cell of a hash begins in a filter of that size."""
+    return (value >> 32) * (bloom_bytes // CELL_BYTES) >> 32 << 5
+
+
+def bit_positions(value: int) -> tuple[int, ...]:
+    """Return the eight bits of a hash in its cell (0..255)."""
+    return tuple(32 * word + ((value & _MASK_32) * salt & _MASK_32) // (1 << 27) for word, salt in enumerate(SALTS))
+
+
+def may_contain(bloom: bytes, value: int) -> bool:
+    """Tell whether a token with this hash may be in the filter; False is certain."""
+    if not bloom:
+        return False
+    offset = cell_offset(value, len(bloom))
+    return all(bloom[offset + position // 8] >> position % 8 & 1 for position in bit_positions(value))
