@@ -120,7 +120,7 @@ class Survey:
                 tuple(day.severity_counts),
                 _listed(day.services),
                 _listed(day.hosts),
-                build_bloom({token_hash(token) for token in day.tokens}),
+                build_bloom({token_hash(token) for token in day.tokens}, sum(day.severity_counts)),
             )
             for number, day in sorted(self._days.items())
         )
