@@ -39,6 +39,7 @@ from logstreamd.inputs.udp import UdpInput
 from logstreamd.maintenance import DatabaseKeeper
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
+from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.report import Report, announce
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
@@ -278,6 +279,7 @@ class _Daemon:
             self._connection_settings(dsn, http.query_timeout_seconds), max_size=http.max_concurrent_queries
         )
         stack.push_async_callback(pool.close)
+        database = Database(pool, max_concurrent=http.max_concurrent_queries)
         writer = self._config.writer
         http_input = HttpInput(
             HTTP_INPUT,
@@ -291,9 +293,11 @@ class _Daemon:
         self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
         report = Report(self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running)
         application = build_application(
-            logs=LogsResource(LogReader(pool, max_concurrent=http.max_concurrent_queries), max_rows=http.max_rows),
-            ingest=IngestResource(http_input),
-            state=StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
+            [
+                StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
+                IngestResource(http_input),
+                LogsResource(LogReader(database), max_rows=http.max_rows),
+            ],
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,
         )

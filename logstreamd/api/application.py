@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from logstreamd.api.errors import errors_as_json
-from logstreamd.api.ingest import IngestResource
-from logstreamd.api.logs import LogsResource
-from logstreamd.api.state import StateResource
 from logstreamd.metrics import Metrics
 
-__all__ = ["HttpServer", "build_application"]
+__all__ = ["HttpServer", "Resource", "build_application"]
 
 _SHUTDOWN_SECONDS = 5.0
 
 
-def build_application(
-    *, logs: LogsResource, ingest: IngestResource, state: StateResource, metrics: Metrics, max_body_bytes: int
-) -> web.Application:
+class Resource(Protocol):
+    """What can be asked for on some paths."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where it is found."""
+
+
+def build_application(resources: Iterable[Resource], *, metrics: Metrics, max_body_bytes: int) -> web.Application:
     """Put the resources on their paths."""
     application = web.Application(client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json])
-    application.add_routes(
-        [
-            web.get("/health", state.health),
-            web.get("/ready", state.ready),
-            web.get("/status", state.status),
-            web.get("/metrics", state.metrics),
-            web.get("/api/v1/logs", logs.search),
-            web.post("/api/v1/logs", ingest.post),
-        ]
-    )
+    for resource in resources:
+        application.add_routes(resource.routes())
     return application
 
 

@@ -13,6 +13,7 @@ from logstreamd.query.errors import (
     TooManyQueriesError,
     UnavailableError,
 )
+from logstreamd.query.filter import FilterError
 
 __all__ = ["error_answer", "errors_as_json"]
 
@@ -44,6 +45,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except BadParameterError as problem:
         return error_answer(400, "bad_parameter", str(problem), field=problem.field)
+    except FilterError as problem:
+        return error_answer(400, "bad_filter", str(problem), field="q")
     except QueryTimeoutError:
         return error_answer(
             504, "query_timeout", "the query took longer than http.query_timeout_seconds; narrow it down"

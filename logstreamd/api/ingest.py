@@ -45,6 +45,10 @@ class IngestResource:
         self._input = http_input
         self._held_bytes = 0
 
+    def routes(self) -> list[web.RouteDef]:
+        """Where it is found."""
+        return [web.post("/api/v1/logs", self.post)]
+
     async def post(self, request: web.Request) -> web.Response:
         """Answer ``{"accepted": n, "rejected": [{"line", "reason"}]}``; 400 with the same when nothing was accepted."""
         if request.content_type not in _CONTENT_TYPES:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from logstreamd.api.answers import json_answer
-from logstreamd.query.parameters import parse_search
-from logstreamd.query.search import LogReader
+from logstreamd.query.search import LogReader, parse_search
 
 __all__ = ["LogsResource"]
 
@@ -24,6 +23,10 @@ class LogsResource:
     def __init__(self, reader: LogReader, *, max_rows: int) -> None:
         self._reader = reader
         self._max_rows = max_rows
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where it is found."""
+        return [web.get("/api/v1/logs", self.search)]
 
     async def search(self, request: web.Request) -> web.Response:
         """Answer ``{"logs": […], "next_cursor", "took_ms"}``."""

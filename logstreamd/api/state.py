@@ -36,6 +36,15 @@ class StateResource:
         self._before_scrape = before_scrape
         self._metrics_handler = make_aiohttp_handler(registry)
 
+    def routes(self) -> list[web.RouteDef]:
+        """Where they are found."""
+        return [
+            web.get("/health", self.health),
+            web.get("/ready", self.ready),
+            web.get("/status", self.status),
+            web.get("/metrics", self.metrics),
+        ]
+
     async def health(self, _request: web.Request) -> web.Response:
         """The process is alive and its event loop turns."""
         return json_answer({"status": "ok"})

@@ -1,107 +1,61 @@
-"""The parameters of a search → a typed question.
+"""Parameters as a query string has them → values, or an error that names the parameter.
 
-Everything a client can get wrong is found here, before the database is asked, and named with the parameter.
+Everything a client can get wrong is found before the database is asked.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
 
-from logstreamd.query.cursor import decode_cursor
 from logstreamd.query.errors import BadParameterError
-from logstreamd.query.times import parse_time
-from logstreamd.record import LEVELS, severity_from_name
 
-__all__ = ["Search", "parse_search"]
+__all__ = ["Values", "collect", "read_choice", "read_count", "read_names"]
 
-_PARAMETERS = (
-    "start", "end", "level", "min_level", "service", "host", "trace_id", "q", "limit", "order", "cursor"
-)  # fmt: skip
-_ONCE = ("start", "end", "min_level", "limit", "order", "cursor", "q")
-_DEFAULT_LIMIT = 100
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+Values = Mapping[str, Sequence[str]]
+"""What was given, by name."""
+
 _MAX_VALUES = 100  # names in one list
 _MAX_TEXT = 1_024  # characters of one value
-_MAX_WORDS = 32
+_MAX_FILTER = 4_096  # characters of q: what the filter language takes
+_MAX_PARAMETERS = 200  # in one question
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A question for log rows; None does not restrict.
-
-    Attributes:
-        start: inclusive.
-        end: exclusive.
-        severities: any of these.
-        words: each must be in the message, in any case.
-        after: continue behind this row, given by time and id.
-    """
-
-    start: datetime
-    end: datetime
-    severities: tuple[int, ...] | None = None
-    services: tuple[str, ...] | None = None
-    hosts: tuple[str, ...] | None = None
-    trace_ids: tuple[str, ...] | None = None
-    words: tuple[str, ...] | None = None
-    limit: int = _DEFAULT_LIMIT
-    order: Literal["desc", "asc"] = "desc"
-    after: tuple[datetime, int] | None = None
-
-
-def parse_search(given: Iterable[tuple[str, str]], *, now: datetime, max_rows: int) -> Search:
-    """Read the parameters of a search.
+def collect(
+    given: Iterable[tuple[str, str]], known: Sequence[str], *, once: Sequence[str] = (), prefixes: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Sort parameters by name.
 
     Args:
-        given: names and values, as the query string has them; a list may be repeated or separated by commas.
-        now: the present.
-        max_rows: the most rows one answer may have.
+        given: names and values in their order.
+        known: the names there are.
+        once: those that may not be repeated.
+        prefixes: beginnings of names that go on as the client likes, ``tag.`` for example.
 
     Raises:
-        BadParameterError: an unknown name, or a value that is not what the name takes.
+        BadParameterError: an unknown name, or a value that no parameter takes.
     """
-    values = _collect(given)
-    start = parse_time(values["start"][0], "start", now) if "start" in values else _EARLIEST
-    end = parse_time(values["end"][0], "end", now) if "end" in values else _LATEST
-    if start >= end:
-        raise BadParameterError("start", f"must be before end (got {start.isoformat()} and {end.isoformat()})")
-    return Search(
-        start=start,
-        end=end,
-        severities=_severities(values),
-        services=_names(values, "service"),
-        hosts=_names(values, "host"),
-        trace_ids=_names(values, "trace_id"),
-        words=_words(values),
-        limit=_limit(values, max_rows),
-        order=_order(values),
-        after=decode_cursor(values["cursor"][0]) if "cursor" in values else None,
-    )
-
-
-def _collect(given: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
-    for name, value in given:
-        if name not in _PARAMETERS:
-            guess = difflib.get_close_matches(name, _PARAMETERS, n=1)
-            hint = f"; did you mean {guess[0]}?" if guess else f" (known: {', '.join(_PARAMETERS)})"
+    for number, (name, value) in enumerate(given, 1):
+        if number > _MAX_PARAMETERS:
+            raise BadParameterError(name, f"must be among the first {_MAX_PARAMETERS} parameters")
+        if name not in known and not any(name.startswith(prefix) and name != prefix for prefix in prefixes):
+            guess = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {guess[0]}?" if guess else f" (known: {', '.join(known)})"
             raise BadParameterError(name, f"is not a parameter of this resource{hint}")
-        if name in _ONCE and name in values:
+        if name in once and name in values:
             raise BadParameterError(name, "must be given once")
-        if len(value) > _MAX_TEXT:
-            raise BadParameterError(name, f"must be at most {_MAX_TEXT} characters (got {len(value)})")
+        limit = _MAX_FILTER if name == "q" else _MAX_TEXT
+        if len(value) > limit:
+            raise BadParameterError(name, f"must be at most {limit} characters (got {len(value)})")
         if "\0" in value:
             raise BadParameterError(name, "must not hold a NUL character")
         values.setdefault(name, []).append(value)
     return values
 
 
-def _names(values: Mapping[str, Sequence[str]], field: str) -> tuple[str, ...] | None:
+def read_names(values: Values, field: str) -> tuple[str, ...] | None:
+    """Read a list that may be repeated or separated by commas; None when it was not given."""
     if field not in values:
         return None
     names = tuple(name.strip() for value in values[field] for name in value.split(","))
@@ -112,46 +66,25 @@ def _names(values: Mapping[str, Sequence[str]], field: str) -> tuple[str, ...] |
     return names
 
 
-def _severities(values: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
-    levels = _names(values, "level")
-    severities = None if levels is None else {_severity(level, "level") for level in levels}
-    if "min_level" in values:
-        worst = set(range(_severity(values["min_level"][0], "min_level") + 1))
-        severities = worst if severities is None else severities & worst
-    return None if severities is None else tuple(sorted(severities))
-
-
-def _severity(level: str, field: str) -> int:
-    severity = severity_from_name(level)
-    if severity is None:
-        raise BadParameterError(field, f"must be one of {', '.join(reversed(LEVELS))} (got {level!r})")
-    return int(severity)
-
-
-def _words(values: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
-    if "q" not in values:
-        return None
-    words = tuple(values["q"][0].split())
-    if len(words) > _MAX_WORDS:
-        raise BadParameterError("q", f"must be at most {_MAX_WORDS} words (got {len(words)})")
-    return words or None
-
-
-def _limit(values: Mapping[str, Sequence[str]], max_rows: int) -> int:
-    if "limit" not in values:
-        return min(_DEFAULT_LIMIT, max_rows)
-    text = values["limit"][0]
+def read_count(values: Values, field: str, *, default: int, at_most: int) -> int:
+    """Read a whole number from 1 on."""
+    if field not in values:
+        return min(default, at_most)
+    text = values[field][0]
     # str.isdigit() alone takes digits of other scripts; eight are enough for any limit.
-    if text.isascii() and text.isdigit() and len(text) <= 8 and 1 <= int(text) <= max_rows:
+    if text.isascii() and text.isdigit() and len(text) <= 8 and 1 <= int(text) <= at_most:
         return int(text)
-    raise BadParameterError("limit", f"must be a whole number 1..{max_rows} (got {text!r})")
+    raise BadParameterError(field, f"must be a whole number 1..{at_most} (got {text!r})")
 
 
-def _order(values: Mapping[str, Sequence[str]]) -> Literal["desc", "asc"]:
-    match values.get("order", ["desc"])[0]:
-        case "desc":
-            return "desc"
-        case "asc":
-            return "asc"
-        case other:
-            raise BadParameterError("order", f"must be desc (newest first) or asc (got {other!r})")
+def read_choice(values: Values, field: str, choices: Mapping[str, str]) -> str:
+    """Read one of a few words.
+
+    Args:
+        choices: what each means, for the error; the first one is the default.
+    """
+    chosen = values.get(field, [next(iter(choices))])[0]
+    if chosen in choices:
+        return chosen
+    expected = " or ".join(f"{word} ({meaning})" if meaning else word for word, meaning in choices.items())
+    raise BadParameterError(field, f"must be {expected} (got {chosen!r})")

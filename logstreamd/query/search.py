@@ -1,40 +1,49 @@
-"""A typed question → rows: bound parameters, a read-only transaction, a statement timeout, a bound on how many run."""
+"""Which rows, how many, in which order: a search, and the rows it finds."""
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, cast
 
 import asyncpg
 import msgspec
 
-from logstreamd.query.cursor import encode_cursor
-from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
-from logstreamd.query.parameters import Search
+from logstreamd.query.cursor import decode_cursor, encode_cursor
+from logstreamd.query.database import Database
+from logstreamd.query.filter import to_sql
+from logstreamd.query.parameters import collect, read_choice, read_count
+from logstreamd.query.scope import SCOPE_ONCE, SCOPE_PARAMETERS, SCOPE_PREFIXES, Scope, read_scope
 from logstreamd.query.windows import window_starts
 from logstreamd.record import LEVELS
 from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
-from logstreamd.storage.transaction import transaction
 
-__all__ = ["LogReader", "Page"]
+__all__ = ["LogReader", "Page", "Search", "parse_search"]
 
 _SQL = load_queries("logs.sql", package="logstreamd.query")
 _COLUMNS_AFTER_LEVEL = (
     "severity", "facility", "host", "service", "proc_id", "msg_id", "trace_id", "message", "attrs", "input", "peer"
 )  # fmt: skip
-# The internal error is how the driver puts that a connection went away just when a command was to be sent on it.
-_UNAVAILABLE = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
-_LIKE_SPECIAL = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+_PARAMETERS = (*SCOPE_PARAMETERS, "limit", "order", "cursor")
+_ORDERS = {"desc": "newest first", "asc": ""}
+_DEFAULT_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A question for log rows.
+
+    Attributes:
+        after: continue behind this row, given by time and id.
+    """
+
+    scope: Scope
+    limit: int = _DEFAULT_LIMIT
+    order: Literal["desc", "asc"] = "desc"
+    after: tuple[datetime, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +61,36 @@ class Page:
     took_ms: float
 
 
+def parse_search(given: Iterable[tuple[str, str]], *, now: datetime, max_rows: int) -> Search:
+    """Read the parameters of a search.
+
+    Args:
+        given: names and values, as the query string has them; a list may be repeated or separated by commas.
+        now: the present.
+        max_rows: the most rows one answer may have.
+
+    Raises:
+        BadParameterError: an unknown name, or a value that is not what the name takes.
+        FilterError: ``q`` is no filter.
+    """
+    values = collect(given, _PARAMETERS, once=(*SCOPE_ONCE, "limit", "order", "cursor"), prefixes=SCOPE_PREFIXES)
+    return Search(
+        scope=read_scope(values, now=now),
+        limit=read_count(values, "limit", default=_DEFAULT_LIMIT, at_most=max_rows),
+        order=cast(Literal["desc", "asc"], read_choice(values, "order", _ORDERS)),
+        after=decode_cursor(values["cursor"][0]) if "cursor" in values else None,
+    )
+
+
 class LogReader:
     """Reads log rows.
 
     Args:
-        pool: read-only connections.
-        max_concurrent: queries that may run at once; one more is refused.
+        database: where they are.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int) -> None:
-        self._pool = pool
-        self._max_concurrent = max_concurrent
-        self._running = 0
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def search(self, search: Search) -> Page:
         """Find rows.
@@ -73,14 +100,10 @@ class LogReader:
             QueryTimeoutError: the statement timeout struck.
             UnavailableError: PostgreSQL can't be reached.
         """
-        if self._running >= self._max_concurrent:
-            raise TooManyQueriesError(f"{self._max_concurrent} queries run already")
-        self._running += 1
         started = time.perf_counter()
-        try:
-            rows = await self._fetch(search)
-        finally:
-            self._running -= 1
+        with self._database.question():
+            async with self._database.reading() as connection:
+                rows = await _fetch_rows(connection, search)
         page, more = rows[: search.limit], len(rows) > search.limit
         return Page(
             logs=[_as_log(row) for row in page],
@@ -88,29 +111,13 @@ class LogReader:
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
         )
 
-    async def _fetch(self, search: Search) -> list[asyncpg.Record]:
-        try:
-            async with self._pool.acquire() as connection:
-                try:
-                    async with transaction(connection):
-                        return await _fetch_rows(connection, search)
-                except (TimeoutError, asyncio.CancelledError):
-                    # A server that fell silent answers no rollback either, and a client that went away needs none:
-                    # the pool makes another connection, the server ends this one's query.
-                    connection.terminate()
-                    raise
-        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
-            raise QueryTimeoutError(str(problem)) from problem
-        except _UNAVAILABLE as problem:
-            raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
-
 
 async def _fetch_rows(connection: Connection, search: Search) -> list[asyncpg.Record]:
     if search.order == "asc":
-        return await _fetch_from(connection, search, search.start)
-    newest = search.after[0] if search.after else search.end
+        return await _fetch_from(connection, search, search.scope.start)
+    newest = search.after[0] if search.after else search.scope.end
     rows: list[asyncpg.Record] = []
-    for start in window_starts(search.start, newest, datetime.now(UTC)):
+    for start in window_starts(search.scope.start, newest, datetime.now(UTC)):
         rows = await _fetch_from(connection, search, start)
         if len(rows) > search.limit:
             break
@@ -120,19 +127,9 @@ async def _fetch_rows(connection: Connection, search: Search) -> list[asyncpg.Re
 async def _fetch_from(connection: Connection, search: Search, start: datetime) -> list[asyncpg.Record]:
     """Ask for the rows from ``start`` on, and one more than wanted: it tells whether there is a next page."""
     after_ts, after_id = search.after or (None, None)
-    return await connection.fetch(
-        _SQL["newest" if search.order == "desc" else "oldest"],
-        start,
-        search.end,
-        search.severities,
-        search.services,
-        search.hosts,
-        search.trace_ids,
-        search.words and [f"%{word.translate(_LIKE_SPECIAL)}%" for word in search.words],
-        after_ts,
-        after_id,
-        search.limit + 1,
-    )
+    condition, parameters = to_sql(search.scope.filter, 6)
+    statement = _SQL["newest" if search.order == "desc" else "oldest"].replace("<filter>", condition)
+    return await connection.fetch(statement, start, search.scope.end, after_ts, after_id, search.limit + 1, *parameters)
 
 
 def _as_log(row: asyncpg.Record) -> dict[str, Any]:

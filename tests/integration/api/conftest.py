@@ -17,6 +17,7 @@ from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
 from logstreamd.inputs.http import HttpInput
 from logstreamd.metrics import Metrics
+from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
 
@@ -42,11 +43,11 @@ class Api:
         self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
         self.ingest = IngestResource(self.input)
         application = build_application(
-            logs=LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
-            ingest=self.ingest,
-            state=StateResource(
-                lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None
-            ),
+            [
+                StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),
+                self.ingest,
+                LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
+            ],
             metrics=self.metrics,
             max_body_bytes=MAX_BODY_BYTES,
         )
@@ -103,4 +104,4 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 @pytest.fixture
 async def searchable(start_api: Callable[..., Any], pool: asyncpg.Pool) -> Api:
     """With a database behind it."""
-    return await start_api(LogReader(pool, max_concurrent=4))
+    return await start_api(LogReader(Database(pool, max_concurrent=4)))

@@ -13,6 +13,7 @@ import pytest
 import yarl
 from batches import batch_of, encoded
 
+from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.storage import connections as connections_module
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
@@ -204,7 +205,7 @@ async def test_a_client_that_goes_away_takes_its_query_along(
     start_api: Callable[..., Any], database: str, connection: asyncpg.Connection
 ) -> None:
     pool = await create_reader_pool(ConnectionSettings(database, statement_timeout_seconds=60), max_size=1)
-    api = await start_api(LogReader(pool, max_concurrent=1))
+    api = await start_api(LogReader(Database(pool, max_concurrent=1)))
     await make_slow(connection)
     asking = asyncio.create_task(api.get("/api/v1/logs"))
     while not await running_queries(connection):
@@ -226,7 +227,7 @@ async def test_a_query_whose_server_falls_silent_ends_and_the_next_one_is_answer
 ) -> None:
     monkeypatch.setattr(connections_module, "_ANSWER_MARGIN_SECONDS", 0.2)
     pool = await create_reader_pool(ConnectionSettings(database, statement_timeout_seconds=0.3), max_size=1)
-    api = await start_api(LogReader(pool, max_concurrent=1))
+    api = await start_api(LogReader(Database(pool, max_concurrent=1)))
     assert (await api.get("/api/v1/logs"))[0] == 200
     silent = await connection.fetchval(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'logstreamd query'"
@@ -243,7 +244,7 @@ async def test_a_query_whose_server_falls_silent_ends_and_the_next_one_is_answer
 async def test_as_many_queries_as_allowed_run_at_once(
     start_api: Callable[..., Any], pool: asyncpg.Pool, connection: asyncpg.Connection
 ) -> None:
-    api = await start_api(LogReader(pool, max_concurrent=3))
+    api = await start_api(LogReader(Database(pool, max_concurrent=3)))
     await make_slow(connection)
     statuses = [status for status, _, _ in await asyncio.gather(*(api.get("/api/v1/logs") for _ in range(5)))]
     assert sorted(statuses) == [429, 429, 504, 504, 504]
@@ -251,7 +252,7 @@ async def test_as_many_queries_as_allowed_run_at_once(
 
 async def test_without_a_database_it_says_so(start_api: Callable[..., Any], tmp_path: Any) -> None:
     pool = await create_reader_pool(ConnectionSettings(f"postgresql:///x?host={tmp_path}&user=x"), max_size=1)
-    api = await start_api(LogReader(pool, max_concurrent=1))
+    api = await start_api(LogReader(Database(pool, max_concurrent=1)))
     status, answer, headers = await api.get("/api/v1/logs")
     assert (status, answer["error"]["code"], headers["Retry-After"]) == (503, "database_unavailable", "1")
     assert str(tmp_path) not in answer["error"]["message"]

@@ -1,0 +1,83 @@
+"""The way to PostgreSQL for every question: read-only transactions, a statement timeout, a bound on how many run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+
+from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
+from logstreamd.storage.migrate import Connection
+from logstreamd.storage.transaction import transaction
+
+__all__ = ["Database"]
+
+# The internal error is how the driver puts that a connection went away just when a command was to be sent on it.
+_UNAVAILABLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Database:
+    """Hands out connections that can only read.
+
+    Args:
+        pool: read-only connections with a statement timeout.
+        max_concurrent: questions that may be asked at once; one more is refused.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int) -> None:
+        self._pool = pool
+        self._max_concurrent = max_concurrent
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """How many questions are being answered."""
+        return self._running
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Count as one question for as long as the block lasts, however many connections it takes.
+
+        Raises:
+            TooManyQueriesError: too many run already.
+        """
+        if self._running >= self._max_concurrent:
+            raise TooManyQueriesError(f"{self._max_concurrent} queries run already")
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Run a block in a read-only transaction on a connection of the pool.
+
+        When the block is cancelled (the client went away) the connection is closed and the server ends its statement.
+
+        Raises:
+            QueryTimeoutError: the statement timeout struck.
+            UnavailableError: PostgreSQL can't be reached.
+        """
+        try:
+            async with self._pool.acquire() as connection:
+                try:
+                    async with transaction(connection):
+                        yield connection
+                except (TimeoutError, asyncio.CancelledError, GeneratorExit):
+                    # A server that fell silent answers no rollback either, and a client that went away needs none:
+                    # the pool makes another connection, the server ends this one's query.
+                    connection.terminate()
+                    raise
+        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
+            raise QueryTimeoutError(str(problem)) from problem
+        except _UNAVAILABLE as problem:
+            raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
