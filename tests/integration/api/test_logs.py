@@ -93,6 +93,9 @@ async def test_every_parameter_restricts(searchable: Any, connection: asyncpg.Co
     assert await found(searchable, trace_id="abc") == ["traced"]
     assert await found(searchable, q="other") == ["other host", "other service"]
     assert await found(searchable, q="other HOST") == ["other host"]
+    assert await found(searchable, q="oth") == []
+    assert await found(searchable, q="oth*", service="db") == ["other service"]
+    assert await found(searchable, q="level>=error OR trace_id:*") == ["traced", "worse"]
     assert await found(searchable, order="asc", limit="2") == ["early", "worse"]
     assert await found(searchable, level="info", min_level="error") == []
 
@@ -111,14 +114,32 @@ async def test_specials_of_like_mean_themselves(searchable: Any, connection: asy
         assert await found(searchable, q=f"|{special}|") == [f"|{special}|"]
 
 
+async def test_a_bad_filter_is_refused_and_the_column_named(searchable: Any) -> None:
+    status, answer, _ = await searchable.get("/api/v1/logs", q="timeout service:")
+    assert (status, answer["error"]["code"], answer["error"]["field"]) == (400, "bad_filter", "q")
+    assert answer["error"]["message"] == "q:17: expected a value after 'service:' (got end)"
+
+
+async def test_tags_are_parameters_of_their_own(searchable: Any, connection: asyncpg.Connection) -> None:
+    await store(
+        connection,
+        '{"message": "one", "tags": {"env": "prod", "zone": "a"}}',
+        '{"message": "two", "tags": {"env": "test", "zone": "a"}}',
+    )
+    parameters = {"tag.env": "prod,staging", "tag.zone": "a"}
+    assert await found(searchable, **parameters) == ["one"]
+
+
 ATTACKS = ["'; DROP TABLE logs; --", "' OR '1'='1", "$1", "{}", "\\'; --", "1); SELECT pg_sleep(9); --", "\x1a", "%27"]
 
 
 async def test_sql_in_any_parameter_is_a_text_or_a_refusal(searchable: Any, connection: asyncpg.Connection) -> None:
     await store(connection, "harmless")
     for attack in ATTACKS:
-        for field in ("q", "service", "host", "trace_id"):
+        for field in ("service", "host", "trace_id", "tag.env"):
             assert await found(searchable, **{field: attack}) == []
+        status, answer, _ = await searchable.get("/api/v1/logs", q=attack)
+        assert answer.get("logs") == [] if status == 200 else answer["error"]["code"] == "bad_filter"
         for field in ("start", "end", "level", "min_level", "limit", "order", "cursor", attack):
             status, answer, _ = await searchable.get("/api/v1/logs", **{field: attack})
             assert (status, answer["error"]["code"], answer["error"]["field"]) == (400, "bad_parameter", field)
