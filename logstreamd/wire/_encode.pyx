@@ -15,6 +15,7 @@ in the same way it does not handle. The rooms of the house mirror the Python mod
 ``_stamp``            :mod:`.timestamps`, :mod:`.event_time`
 ``_text``             :mod:`.text`: UTF-8, text as JSON
 ``_row``              :mod:`.copy_binary`: columns, buffers
+``_survey``           :mod:`.copy_rows`: blocks and counts, by a second pass
 ===================== ==========================================================
 """
 
@@ -30,7 +31,7 @@ from logstreamd.wire._row cimport LEFT, Buffer, Cursor, Frame, Row, Span, reserv
 from logstreamd.wire._stamp cimport ZONE_SLOTS, Clock
 
 from logstreamd.wire import copy_binary, timestamps
-from logstreamd.wire.block import Survey
+from logstreamd.wire._survey import survey_rows
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.parse import parse_frame
 
@@ -63,8 +64,6 @@ cdef struct Result:
     uint32_t *row_ends
     uint32_t *left        # positions of the frames that are left to the Python twin
     Py_ssize_t left_count
-    int64_t ts_min
-    int64_t ts_max
 
 
 cdef class Workplace:
@@ -91,30 +90,26 @@ def encode_noting_left(batch, first_id, policy):
     encoded = _encode_usual(batch, first_id, policy, input_name, peers)
     if encoded is None:
         return copy_binary.encode(batch, first_id, policy), len(batch)
-    rows, row_ends, left, ts_min, ts_max = encoded
+    rows, row_ends, left = encoded
     if left:
         records = [
             parse_frame(batch.frame(index), batch.received_at[index], policy, batch.flags[index]) for index in left
         ]
-        ts_min = min(ts_min, min(record.ts for record in records))
-        ts_max = max(ts_max, max(record.ts for record in records))
         others = [
             copy_binary._row(first_id + index, record, input_name, peers[batch.peer_ids[index]])
             for index, record in zip(left, records)
         ]
         rows = _fill_gaps(rows, row_ends, left, others)
-    survey = Survey()
-    for index in range(len(batch)):
-        survey.add(first_id + index, parse_frame(batch.frame(index), batch.received_at[index], policy, batch.flags[index]))
-    return Encoded(rows, row_ends, first_id, survey.blocks(), survey.counts()), len(left)
+    blocks, counts = survey_rows(rows, row_ends)
+    return Encoded(rows, row_ends, first_id, blocks, counts), len(left)
 
 
 cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
     """Encode what can be without the GIL.
 
     Returns:
-        The rows, where each ends (those left out are empty), the positions of these, and the time range of the rest;
-        None when tables or numbers are not as the arithmetic here needs them.
+        The rows, where each ends (those left out are empty), and the positions of these; None when tables or numbers
+        are not as the arithmetic here needs them.
     """
     cdef const unsigned char[::1] data = batch.data, flags = batch.flags
     cdef const uint32_t[::1] ends = batch.ends, peer_ends = _ends_of(peers)
@@ -147,7 +142,7 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
         raise MemoryError
     if place.rows.size > MAX_ROWS_BYTES:
         raise OverflowError("the rows of one batch are over 4 GiB")
-    return place.rows.data[:place.rows.size], row_ends, left[:result.left_count], result.ts_min, result.ts_max
+    return place.rows.data[:place.rows.size], row_ends, left[:result.left_count]
 
 
 cdef bint _are_tables_ordinary(
@@ -201,8 +196,6 @@ cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *resul
     cdef Row row
     cdef Frame frame
     result.left_count = 0
-    result.ts_min = <int64_t>1 << 62
-    result.ts_max = -(<int64_t>1 << 62)
     frame.input = tables.input
     for i in range(tables.count):
         row.received_at = tables.received_at[i]
@@ -214,8 +207,6 @@ cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *resul
             frame.format = _piece(tables.formats, tables.format_ends, row.format)
             if not write_row(&place.rows, first_id + i, &row, &place.desk.attrs, &frame):
                 return False
-            result.ts_min = min(result.ts_min, row.ts)
-            result.ts_max = max(result.ts_max, row.ts)
         result.row_ends[i] = <uint32_t>place.rows.size
         start = tables.ends[i]
     return True

@@ -38,6 +38,8 @@ def number_of(value: Any) -> Decimal | None:
         return None
     if isinstance(value, int):
         return Decimal(value)
+    if isinstance(value, Decimal):
+        return value
     if isinstance(value, float):
         # What is stored is the decimal text that the encoder writes, not the binary fraction.
         return Decimal(msgspec.json.encode(value).decode())

@@ -7,7 +7,7 @@ A :class:`Count` says how many rows of one minute have one service and one sever
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from logstreamd.wire.attribute_text import attribute_texts
 from logstreamd.wire.bloom import build_bloom, token_hash
 from logstreamd.wire.tokens import tokens
 
-__all__ = ["DAY_US", "MAX_NAMES", "MINUTE_US", "Block", "Count", "Survey", "without_rows"]
+__all__ = ["DAY_US", "MAX_NAMES", "MINUTE_US", "Block", "Count", "Survey", "in_order", "listed", "without_rows"]
 
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
@@ -43,8 +43,8 @@ class Block:
 
     Attributes:
         day: days since the epoch (UTC).
-        first_id: the id of the first of them; rows of other days may lie between.
-        last_id: the id of the last.
+        first_id: the lowest id among them; rows of other days may lie between.
+        last_id: the highest.
         ts_min: the earliest event time, microseconds since the epoch.
         ts_max: the latest.
         severity_counts: how many rows have severity 0, 1, … 7.
@@ -91,13 +91,14 @@ class Survey:
         self._counts: Counter[tuple[int, str | None, int]] = Counter()
 
     def add(self, row_id: int, record: Record) -> None:
-        """Look at the next record; ids grow."""
+        """Look at one more record."""
         self._counts[record.ts // MINUTE_US, record.service, record.severity] += 1
         number = record.ts // DAY_US
         day = self._days.get(number)
         if day is None:
             day = self._days[number] = _Day(row_id, row_id, record.ts, record.ts)
-        day.last_id = row_id
+        day.first_id = min(day.first_id, row_id)
+        day.last_id = max(day.last_id, row_id)
         day.ts_min = min(day.ts_min, record.ts)
         day.ts_max = max(day.ts_max, record.ts)
         day.severity_counts[record.severity] += 1
@@ -118,24 +119,29 @@ class Survey:
                 day.ts_min,
                 day.ts_max,
                 tuple(day.severity_counts),
-                _listed(day.services),
-                _listed(day.hosts),
+                listed(day.services),
+                listed(day.hosts),
                 build_bloom({token_hash(token) for token in day.tokens}, sum(day.severity_counts)),
             )
             for number, day in sorted(self._days.items())
         )
 
     def counts(self) -> tuple[Count, ...]:
-        """Return the counts by minute, service (none first) and severity."""
-        return tuple(Count(*key, rows) for key, rows in sorted(self._counts.items(), key=_minute_service_severity))
+        """Return the counts in order."""
+        return in_order(Count(*key, rows) for key, rows in self._counts.items())
 
 
-def _minute_service_severity(entry: tuple[tuple[int, str | None, int], int]) -> tuple[int, str, int]:
-    (minute, service, severity), _ = entry
-    return minute, "" if service is None else service, severity
+def in_order(counts: Iterable[Count]) -> tuple[Count, ...]:
+    """Sort counts by minute, service (none first) and severity."""
+    return tuple(sorted(counts, key=_minute_service_severity))
 
 
-def _listed(names: set[str]) -> tuple[str, ...] | None:
+def _minute_service_severity(count: Count) -> tuple[int, bool, str, int]:
+    return count.minute, count.service is not None, count.service or "", count.severity
+
+
+def listed(names: Collection[str]) -> tuple[str, ...] | None:
+    """Return different names as a block lists them."""
     return None if len(names) > MAX_NAMES else tuple(sorted(names))
 
 

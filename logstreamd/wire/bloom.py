@@ -29,6 +29,7 @@ __all__ = [
     "MIN_BITS_PER_TOKEN",
     "SALTS",
     "bit_positions",
+    "bloom_bytes",
     "build_bloom",
     "cell_offset",
     "may_contain",
@@ -78,7 +79,7 @@ def build_bloom(hashes: Collection[int], rows: int) -> bytes:
     Returns:
         A multiple of :data:`CELL_BYTES`; empty when there are no tokens.
     """
-    bloom = bytearray(_cells(len(hashes), rows) * CELL_BYTES)
+    bloom = bytearray(bloom_bytes(len(hashes), rows))
     for value in hashes:
         offset = cell_offset(value, len(bloom))
         for position in bit_positions(value):
@@ -86,9 +87,10 @@ def build_bloom(hashes: Collection[int], rows: int) -> bytes:
     return bytes(bloom)
 
 
-def _cells(tokens: int, rows: int) -> int:
+def bloom_bytes(tokens: int, rows: int) -> int:
+    """Return the size of the filter of so many different tokens of so many rows."""
     bits = min(max(BITS_PER_ROW * rows, MIN_BITS_PER_TOKEN * tokens), MAX_BITS_PER_TOKEN * tokens)
-    return -(-bits // (8 * CELL_BYTES))
+    return -(-bits // (8 * CELL_BYTES)) * CELL_BYTES
 
 
 def cell_offset(value: int, bloom_bytes: int) -> int:

@@ -25,20 +25,17 @@ from dataclasses import dataclass
 from logstreamd.record import COLUMNS, Record
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.block import Block, Count, Survey
+from logstreamd.wire.copy_rows import EPOCH_2000_US, HEADER, TRAILER, counted_by
 from logstreamd.wire.parse import parse_frame
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.text import dump_json
 
 __all__ = ["Encoded", "encode"]
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
-_TRAILER = struct.pack("!h", -1)
 _NULL = struct.pack("!i", -1)
-_EPOCH_2000_US = 946_684_800 * 1_000_000
 _pack_length = struct.Struct("!i").pack
 # The number of columns, then id, ts, received_at (8 bytes each) and severity, facility (2 each), with their lengths.
 _fixed = struct.Struct("!hiqiqiqihih")
-_unpack_length = struct.Struct("!i").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +73,12 @@ class Encoded:
         """Return the pieces of a complete COPY stream of the rows ``start`` to ``end`` (exclusive)."""
         first = self.row_ends[start - 1] if start else 0
         last = self.row_ends[end - 1] if end else 0
-        return _HEADER, memoryview(self.rows)[first:last], _TRAILER
+        return HEADER, memoryview(self.rows)[first:last], TRAILER
 
     def counted_as(self, position: int) -> tuple[int, str | None, int]:
         """Return by what a row is counted: its time (microseconds since the epoch), service and severity."""
         start = self.row_ends[position - 1] if position else 0
-        _, _, _, _, ts, _, _, _, severity, _, _ = _fixed.unpack_from(self.rows, start)
-        _, after_host = _read_text(self.rows, start + _fixed.size)
-        service, _ = _read_text(self.rows, after_host)
-        return ts + _EPOCH_2000_US, service, severity
+        return counted_by(self.rows, start, self.row_ends[position])
 
 
 def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
@@ -118,9 +112,9 @@ def _row(row_id: int, record: Record, input_name: bytes, peer: bytes) -> bytes:
         8,
         row_id,
         8,
-        record.ts - _EPOCH_2000_US,
+        record.ts - EPOCH_2000_US,
         8,
-        record.received_at - _EPOCH_2000_US,
+        record.received_at - EPOCH_2000_US,
         2,
         record.severity,
         2,
@@ -148,13 +142,6 @@ def _text(text: str | None) -> bytes:
         return _NULL
     data = text.encode()
     return _pack_length(len(data)) + data
-
-
-def _read_text(data: bytes, start: int) -> tuple[str | None, int]:
-    """Return the text of a column that begins there, and where the next one begins."""
-    (size,) = _unpack_length(data, start)
-    start += 4
-    return (None, start) if size < 0 else (data[start : start + size].decode(), start + size)
 
 
 def _jsonb(text: bytes) -> bytes:
