@@ -8,7 +8,6 @@ again, and the first one that succeeds closes it.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -17,9 +16,8 @@ from typing import TypeVar
 import asyncpg
 import stamina
 import structlog
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
 
+from logstreamd.breaker import Breaker, BreakerOpenError
 from logstreamd.metrics import Metrics
 from logstreamd.storage.errors import classify
 from logstreamd.storage.queries import load_queries
@@ -36,7 +34,7 @@ DATABASE_TROUBLE = (
     asyncpg.InternalClientError,
     OSError,
     TimeoutError,
-    OpenedState,
+    BreakerOpenError,
 )
 """What an attempt may fail with and be repeated."""
 
@@ -76,28 +74,20 @@ class Health:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=_FAILURES_TO_OPEN,
-            default_ttl=_OPEN_SECONDS,
-            exclude=[OpenedState, asyncio.CancelledError],
-        )
-        self._breakers.add_listener(self._on_breaker)
-        self._opened_at = 0.0
+        self._breaker = Breaker("postgresql", failures_to_open=_FAILURES_TO_OPEN, open_seconds=_OPEN_SECONDS)
         self._logged_at = -math.inf
         self._suppressed = 0
         self._problems: dict[object, str] = {None: "not connected yet"}
-        self.breaker_open = False
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether the database is left alone for a moment."""
+        return self._breaker.is_open
 
     @property
     def problem(self) -> str | None:
         """What keeps a session from doing its work, None when all do theirs."""
         return next(iter(self._problems.values()), None)
-
-    def _on_breaker(self, _name: str, event: str, details: object) -> None:
-        if event == "state_changed":
-            self.breaker_open = getattr(details, "state", None) == "opened"
-            self._opened_at = time.monotonic()
-            self._metrics.breaker_open.set(self.breaker_open)
 
     async def attempt(self, operation: Callable[[], Awaitable[_T]], who: object = None) -> _T:
         """Run an exchange with the database under the breaker and take note of how it went.
@@ -108,15 +98,14 @@ class Health:
                 ``SELECT 1`` may still refuse every row.
         """
         try:
-            async with await self._breakers.get_breaker("postgresql"):
-                result = await operation()
-        except OpenedState as opened:
-            if time.monotonic() - self._opened_at > _OPEN_SECONDS:
-                opened.opened_at = 0.0  # the library goes by the wall clock, and that was set back
+            result = await self._breaker.run(operation)
+        except BreakerOpenError:
             raise
         except DATABASE_TROUBLE as problem:
             self._failed(who, problem)
             raise
+        finally:
+            self._metrics.breaker_open.set(self._breaker.is_open)
         self._succeeded(who)
         return result
 
