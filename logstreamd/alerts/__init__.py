@@ -1,1 +1,10 @@
-"""Rules over what is stored → alerts that fire once, say why, and resolve."""
+"""Rules over what is stored → alerts that fire once, say why, and resolve.
+
+=================== ===================================================================================
+``rule_file``       YAML files → rules, or every mistake at its place (``rule``, ``condition``, ``template``)
+``measure``         the question a rule asks of the stored lines; ``rollup``: which ones counts can answer
+``evaluate``        rule, state, time, answer → new state and what changed; no I/O (``state``, ``snapshot``)
+``rule_test``       the unit tests of rule files
+``alert``           what notifiers and the API are handed
+=================== ===================================================================================
+"""
