@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from logstreamd.config.consistency import ContradictionError
 from logstreamd.config.document import Document
 from logstreamd.config.problems import KeyPath, Place, Problem, did_you_mean, shown
-from logstreamd.config.schema import INPUT_MODELS, keys_at
+from logstreamd.config.schema import INPUT_MODELS, NOTIFIER_MODELS, keys_at
 
 __all__ = ["explain"]
 
@@ -28,17 +28,22 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
     for details in error.errors(include_url=False):
         cause = details.get("ctx", {}).get("error")
         if isinstance(cause, ContradictionError):
-            found += [_contradiction(one.paths, one.message, document) for one in cause.found]
+            # A notifier does not know its name: its paths begin at itself.
+            base = _path(details) if details["loc"][:2] == ("alerts", "notifiers") else ()
+            paths = ((tuple((*base, *path) for path in one.paths), one.message) for one in cause.found)
+            found += [_contradiction(*one, document) for one in paths]
         elif not document.is_unreadable(path := _path(details)):
             found.append(_refusal(path, details, document))
     return found
 
 
 def _path(details: ErrorDetails) -> KeyPath:
-    """Return where the value lies; pydantic has the input's type in between, ``("inputs", 0, "udp", …)``."""
+    """Return where the value lies; pydantic has the element's type in between, ``("inputs", 0, "udp", …)``."""
     match details["loc"]:
         case ("inputs", int() as index, _, *inside):
             return ("inputs", index, *inside)
+        case ("alerts", "notifiers", str() as name, _, *inside):
+            return ("alerts", "notifiers", name, *inside)
         case path:
             return path
 
@@ -49,6 +54,8 @@ def _contradiction(paths: tuple[KeyPath, ...], message: str, document: Document)
 
 
 def _refusal(path: KeyPath, details: ErrorDetails, document: Document) -> Problem:
+    if details["loc"][-1:] == ("[key]",):
+        return document.keys.get(path, _DEFAULTS).problem(path, _message(details))
     if details["type"] == "extra_forbidden":
         return document.keys.get(path, _DEFAULTS).problem(path, _unknown_key(path, details))
     if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -66,6 +73,8 @@ def _unknown_key(path: KeyPath, details: ErrorDetails) -> str:
             if key in known:
                 return f"unknown key for input type '{input_type}'"
             known, of = set(INPUT_MODELS[input_type].model_fields), f" for input type '{input_type}'"
+        case ("alerts", "notifiers", str(), str() as notifier_type, _):
+            known, of = set(NOTIFIER_MODELS[notifier_type].model_fields), f" for notifier type '{notifier_type}'"
     meant = did_you_mean(key, known)
     return f"unknown key{of}" + (f" (did you mean '{meant}'?)" if meant else "")
 
@@ -76,9 +85,9 @@ def _message(details: ErrorDetails) -> str:
         case "value_error":
             return str(context["error"])
         case "union_tag_not_found":
-            return f"is required (one of {', '.join(INPUT_MODELS)})"
+            return f"is required (one of {', '.join(_models(details))})"
         case "union_tag_invalid":
-            return _wrong_input_type(written["type"])
+            return _wrong_type(written["type"], _models(details))
         case "missing":
             return "is required"
         case "literal_error":
@@ -87,15 +96,21 @@ def _message(details: ErrorDetails) -> str:
             return f"must be a mapping (got {shown(written)})"
         case "tuple_type":
             return f"must be a list (got {shown(written)})"
+        case "too_short":
+            return "must not be empty"  # no list has another least length
         case "too_long":
             return f"must have at most {context['max_length']} elements (got {context['actual_length']})"
         case _:  # a kind of refusal that no field has today
             return details["msg"]
 
 
-def _wrong_input_type(written: object) -> str:
-    available = list(INPUT_MODELS)
-    if written in _LATER_INPUT_TYPES:
+def _models(details: ErrorDetails) -> list[str]:
+    """Return the types that the element at fault may have."""
+    return list(INPUT_MODELS if details["loc"][0] == "inputs" else NOTIFIER_MODELS)
+
+
+def _wrong_type(written: object, available: list[str]) -> str:
+    if written in _LATER_INPUT_TYPES and "udp" in available:
         return f"input type '{written}' is not available in this version (available: {', '.join(available)})"
     return _not_one_of(available, written)
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -26,8 +24,10 @@ from pydantic import (
 
 from logstreamd.config import consistency
 from logstreamd.config.address import ListenAddress
+from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
-from logstreamd.config.names import read_input_name, read_state_dir, read_zone
+from logstreamd.config.names import read_name, read_state_dir, read_zone
+from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
 
 __all__ = [
@@ -49,30 +49,13 @@ __all__ = [
 _DAY_SECONDS = 86_400.0
 
 
-def _not_available_unless_empty(value: object) -> object:
-    if value:
-        raise ValueError("not available in this version (leave it empty)")
-    return value
-
-
 def _not_available_unless_null(value: object) -> None:
     if value is not None:
         raise ValueError("not available in this version (leave it null)")
 
 
 ZoneName: TypeAlias = Annotated[str, PlainValidator(read_zone)]
-InputName: TypeAlias = Annotated[str, PlainValidator(read_input_name)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, strict about its keys; a section left empty means its defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_empty_as_defaults(cls, value: object) -> object:
-        return {} if value is None else value
+InputName: TypeAlias = Annotated[str, PlainValidator(read_name)]
 
 
 class DatabaseConfig(Section):
@@ -208,13 +191,6 @@ class RetentionConfig(Section):
     # Upper bound: ten years of daily partitions; null is the word for "never".
     days: Annotated[int | None, WholeNumber(1, 3650, nullable=True)] = 30
     max_bytes: Annotated[None, PlainValidator(_not_available_unless_null)] = None
-
-
-class AlertsConfig(Section):
-    """Alert rules and who is told. Not available in this version: both have to be empty."""
-
-    rules: Annotated[tuple[object, ...], BeforeValidator(_not_available_unless_empty)] = ()
-    notifiers: Annotated[dict[str, object], BeforeValidator(_not_available_unless_empty)] = Field(default_factory=dict)
 
 
 class LogConfig(Section):

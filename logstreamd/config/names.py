@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from logstreamd.config.problems import did_you_mean, shown
 
-__all__ = ["read_input_name", "read_state_dir", "read_zone"]
+__all__ = ["read_file_path", "read_name", "read_state_dir", "read_zone"]
 
 _INPUT_NAME = re.compile(r"[a-z0-9_-]{1,32}")  # a metric label: closed, short, nothing to escape
 
@@ -30,8 +30,17 @@ def read_zone(value: object) -> str:
 
 def read_state_dir(value: object) -> Path:
     """Return the directory with ``~`` expanded; raise ValueError when it is not absolute then."""
+    return _read_path(value, "a directory")
+
+
+def read_file_path(value: object) -> Path | None:
+    """Return the file's path with ``~`` expanded, None for null; raise ValueError when it is not absolute then."""
+    return None if value is None else _read_path(value, "a file")
+
+
+def _read_path(value: object, kind: str) -> Path:
     if not isinstance(value, (str, Path)):
-        raise ValueError(f"must be a directory (got {shown(value)})")
+        raise ValueError(f"must be {kind} (got {shown(value)})")
     # os.path leaves "~" alone where there is no home (a container's nameless user); Path.expanduser raises.
     path = Path(os.path.expanduser(value))  # noqa: PTH111
     if not path.is_absolute():
@@ -39,7 +48,7 @@ def read_state_dir(value: object) -> Path:
     return path
 
 
-def read_input_name(value: object) -> str:
+def read_name(value: object) -> str:
     """Return the name; raise ValueError when it is not fit for a metric label."""
     if not isinstance(value, str) or not _INPUT_NAME.fullmatch(value):
         raise ValueError(f"must be 1..32 of a-z 0-9 _ - (got {shown(value)})")

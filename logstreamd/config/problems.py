@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,6 +21,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 ENVIRONMENT = "environment"
 """Stands where a file's name would stand when an environment variable is at fault."""
 
+_URL_PATH = re.compile(r"(https?://[^/?#\s]+)[/?#]\S+", re.IGNORECASE)  # that of a webhook is often a secret
 _SHOWN_CHARS = 60  # a mistake is recognised by its beginning, and the line should stay one line
 
 
@@ -95,7 +97,7 @@ def shown(value: object) -> str:
         case list() | tuple():
             return "a list"
         case str():
-            text = redacted(value)
+            text = _URL_PATH.sub(r"\1/***", redacted(value))
             return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…")
         case _:
             return str(value)

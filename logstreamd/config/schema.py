@@ -7,13 +7,32 @@ from functools import cache
 from types import MappingProxyType
 from typing import get_origin
 
-from logstreamd.config.model import Config, Section, TcpInput, UdpInput
+from logstreamd.config.model import Config, TcpInput, UdpInput
+from logstreamd.config.notifiers import (
+    AlertmanagerNotifier,
+    EmailNotifier,
+    LogNotifier,
+    SlackNotifier,
+    WebhookNotifier,
+)
 from logstreamd.config.problems import KeyPath
+from logstreamd.config.section import Section
 
-__all__ = ["INPUT_MODELS", "keys_at", "settings"]
+__all__ = ["INPUT_MODELS", "NOTIFIER_MODELS", "keys_at", "settings"]
 
 INPUT_MODELS: Mapping[str, type[Section]] = MappingProxyType({"udp": UdpInput, "tcp": TcpInput})
 """The model of each input type."""
+
+NOTIFIER_MODELS: Mapping[str, type[Section]] = MappingProxyType(
+    {
+        "log": LogNotifier,
+        "webhook": WebhookNotifier,
+        "alertmanager": AlertmanagerNotifier,
+        "email": EmailNotifier,
+        "slack": SlackNotifier,
+    }
+)
+"""The model of each notifier type."""
 
 
 @cache
