@@ -1,4 +1,4 @@
-"""A batch → one transaction: its marker, its rows, and its poison in quarantine.
+"""A batch → one transaction: its marker, its rows, its blocks and counts, and its poison in quarantine.
 
 The marker ``(spool_id, seq)`` goes in first. When it is there already the batch was stored by an attempt whose answer
 got lost, and nothing is written again. While another backend still holds it uncommitted (a connection that died on
@@ -7,13 +7,13 @@ an HTTP request that may be sent twice brings a second marker, the request's, wh
 
 Rows that PostgreSQL refuses are found by the line its error points at, not by trial: everything before that line is
 good, the row itself goes to ``quarantine`` with its raw bytes, and the rest is tried again. An error without a line
-(a trigger's, for example) is narrowed down by halves.
+(a trigger's, for example) is narrowed down by halves. Blocks and counts are of the rows that were stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -24,8 +24,10 @@ from logstreamd import faults
 from logstreamd.record import COLUMNS
 from logstreamd.storage.errors import Failure, classify, copy_line
 from logstreamd.storage.queries import load_queries
+from logstreamd.storage.survey import insert_survey
 from logstreamd.storage.transaction import transaction
 from logstreamd.wire.batch import Batch
+from logstreamd.wire.block import without_rows
 from logstreamd.wire.copy_binary import Encoded
 
 __all__ = ["Stored", "store_batch"]
@@ -80,9 +82,19 @@ async def store_batch(
         poison = await _copy_all(connection, encoded)
         if poison:
             await connection.executemany(_SQL["quarantine"], _quarantine_rows(batch, poison, spool_id, seq))
+        await _insert_survey(connection, encoded, poison)
         faults.hit("pg.before_commit")
     faults.hit("pg.after_commit")
     return Stored(len(batch) - len(poison), len(poison))
+
+
+async def _insert_survey(connection: asyncpg.Connection, encoded: Encoded, poison: Collection[int]) -> None:
+    blocks, counts = encoded.blocks, encoded.counts
+    if poison:
+        blocks, counts = without_rows(blocks, counts, map(encoded.counted_as, poison))
+        # A name may be what was refused; it must not sink the batch here. A block without names is read when in doubt.
+        blocks = tuple(replace(block, services=None, hosts=None) for block in blocks)
+    await insert_survey(connection, blocks, counts, bytes_per_row=len(encoded.rows) / len(encoded))
 
 
 async def _copy_all(connection: asyncpg.Connection, encoded: Encoded) -> dict[int, str]:
