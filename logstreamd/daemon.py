@@ -26,6 +26,7 @@ import structlog
 
 from logstreamd import __version__
 from logstreamd.api.application import HttpServer, build_application
+from logstreamd.api.counts import CountsResource
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
@@ -39,6 +40,7 @@ from logstreamd.inputs.udp import UdpInput
 from logstreamd.maintenance import DatabaseKeeper
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
+from logstreamd.query.counts import CountReader
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.report import Report, announce
@@ -297,6 +299,7 @@ class _Daemon:
                 StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
                 IngestResource(http_input),
                 LogsResource(LogReader(database), max_rows=http.max_rows),
+                CountsResource(CountReader(database)),
             ],
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,

@@ -12,11 +12,13 @@ import pytest
 from manual_spool import ManualSpool
 
 from logstreamd.api.application import HttpServer, build_application
+from logstreamd.api.counts import CountsResource
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
 from logstreamd.inputs.http import HttpInput
 from logstreamd.metrics import Metrics
+from logstreamd.query.counts import CountReader
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
@@ -27,7 +29,7 @@ MAX_BODY_BYTES = 1 << 20
 class Api:
     """A running server, its parts, and a client."""
 
-    def __init__(self, reader: LogReader | None) -> None:
+    def __init__(self, reader: LogReader | None, database: Database | None = None) -> None:
         self.spool = ManualSpool(prompt=True)
         self.metrics = Metrics(version="test", wire="python")
         self.problems: list[str] = []
@@ -47,6 +49,7 @@ class Api:
                 StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),
                 self.ingest,
                 LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
+                CountsResource(CountReader(database)),  # type: ignore[arg-type]
             ],
             metrics=self.metrics,
             max_body_bytes=MAX_BODY_BYTES,
@@ -75,8 +78,8 @@ class Api:
 async def start_api() -> AsyncIterator[Callable[..., Any]]:
     started: list[Api] = []
 
-    async def start(reader: LogReader | None = None) -> Api:
-        one = Api(reader)
+    async def start(reader: LogReader | None = None, database: Database | None = None) -> Api:
+        one = Api(reader, database)
         await one.server.start()
         started.append(one)
         return one
@@ -105,3 +108,12 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 async def searchable(start_api: Callable[..., Any], pool: asyncpg.Pool) -> Api:
     """With a database behind it."""
     return await start_api(LogReader(Database(pool, max_concurrent=4)))
+
+
+@pytest.fixture
+async def patient(start_api: Callable[..., Any], database: str) -> AsyncIterator[Api]:
+    """With a database that may take as long as a busy machine does."""
+    pool = await create_reader_pool(ConnectionSettings(database, statement_timeout_seconds=30), max_size=4)
+    asked = Database(pool, max_concurrent=4)
+    yield await start_api(LogReader(asked), asked)
+    await pool.close()

@@ -1,0 +1,49 @@
+-- How many rows, by labels and steps. <start>, <end> and <filter> are bound parameters and what the filter language compiles to;
+-- <labels> are expressions for label_1, label_2 … and <keys> these names, both with a comma behind each.
+-- $1 is the step's length (NULL: no steps), $2 the begin of the first step, $3 how many series are shown.
+-- <counts> is log_counts or log_totals, <counted> one of the queries of rows, or several with UNION ALL between them.
+
+-- one_snapshot --
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+-- extent --
+SELECT min(minute) AS first, max(minute) AS last FROM log_totals
+
+-- rows_of_logs --
+SELECT <labels> date_bin($1::interval, ts, $2::timestamptz) AS step, count(*) AS n
+FROM logs
+WHERE ts >= <start> AND ts < <end> AND <filter>
+GROUP BY <keys> step
+
+-- rows_of_counts --
+-- What came and went adds up to nothing and is no series.
+SELECT <labels> date_bin($1::interval, minute, $2::timestamptz) AS step, sum(count)::bigint AS n
+FROM <counts>
+WHERE minute >= <start> AND minute < <end> AND <filter>
+GROUP BY <keys> step
+HAVING sum(count) <> 0
+
+-- series --
+-- In the last row labels are NULL: it is all the series that are not shown.
+WITH counted AS (
+    <counted>
+), series AS (
+    SELECT labels, sum(n)::bigint AS total, array_agg(position) AS positions, array_agg(n) AS counts,
+           row_number() OVER (ORDER BY sum(n) DESC, labels) AS rank
+    FROM (
+        SELECT ARRAY[<names>]::text[] AS labels, n,
+               round(date_part('epoch', step - $2::timestamptz) / date_part('epoch', $1::interval))::integer AS position
+        FROM counted
+    ) AS placed
+    GROUP BY labels
+)
+SELECT labels, 1 AS series, total, positions, counts FROM series WHERE rank <= $3::integer
+UNION ALL
+SELECT NULL, (SELECT count(*) FROM series WHERE rank > $3::integer), sum(n)::bigint, array_agg(position), array_agg(n)
+FROM (
+    SELECT position, sum(n)::bigint AS n
+    FROM series, unnest(positions, counts) AS point (position, n)
+    WHERE rank > $3::integer
+    GROUP BY position
+) AS rest
+HAVING count(*) > 0
