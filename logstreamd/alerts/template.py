@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from logstreamd.alerts.condition import number_text
@@ -53,7 +53,7 @@ class Template:
     """
 
     text: str
-    parts: tuple[str | _Evaluate, ...]
+    parts: tuple[str | _Evaluate, ...] = field(compare=False, repr=False)
 
     def fill(self, labels: Mapping[str, str], value: float = 0.0) -> str:
         """Return the text for an alert, at most :data:`FILLED_MAX_CHARS` of it; a label that is not there is empty."""
