@@ -1,4 +1,4 @@
-"""Queries with holes: ``<name>`` in an SQL file, filled with what our own code put together, never with a person's text."""
+"""Queries with holes: ``<name>`` in an SQL file, to be filled by our own code and never with a text of a person."""
 
 from __future__ import annotations
 
