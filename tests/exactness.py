@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["VIOLATIONS"]
+import asyncpg
+
+__all__ = ["VIOLATIONS", "violations"]
 
 _COUNTS = """
     SELECT minute, service, severity, sum(rows) FROM (
@@ -59,3 +61,9 @@ VIOLATIONS: dict[str, str] = {
     "blocks that have other rows than they say": _BLOCK_ROWS,
     "blocks that contradict themselves": _BLOCK_SUMS,
 }
+
+
+async def violations(connection: asyncpg.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Return what is wrong, by its name; nothing when all is well."""
+    found = {name: [tuple(row) for row in await connection.fetch(query)] for name, query in VIOLATIONS.items()}
+    return {name: rows for name, rows in found.items() if rows}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+from exactness import violations
 
 from logstreamd.record import COLUMNS
 from logstreamd.storage.errors import SchemaError
@@ -37,18 +38,21 @@ async def test_the_table_has_the_columns_of_the_record_in_their_order(connection
     assert tuple(row["attname"] for row in columns) == COLUMNS
 
 
-async def test_every_table_and_column_says_what_it_is(connection: asyncpg.Connection) -> None:
+async def test_every_table_view_column_and_function_says_what_it_is(connection: asyncpg.Connection) -> None:
     await migrate(connection)
     undocumented = await connection.fetch(
         """
         SELECT relname, attname FROM pg_class
         JOIN pg_attribute ON attrelid = pg_class.oid AND attnum >= 0
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'logs_default'
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> 'logs_default'
           AND col_description(pg_class.oid, attnum) IS NULL
         UNION ALL
         SELECT relname, NULL FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
           AND obj_description(oid, 'pg_class') IS NULL AND relname <> 'quarantine_id_seq'
+        UNION ALL
+        SELECT proname, NULL FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
         """
     )
     assert [tuple(row) for row in undocumented] == []
@@ -95,3 +99,22 @@ async def test_daemons_that_start_together_take_turns(empty_database: str) -> No
     taken = await asyncio.gather(*(migrate(connection) for connection in connections))
     await asyncio.gather(*(connection.close() for connection in connections))
     assert sorted(step.version for steps in taken for step in steps) == [step.version for step in load_migrations()]
+
+
+async def test_rows_stored_before_there_were_blocks_are_found_and_counted(connection: asyncpg.Connection) -> None:
+    first, *later = load_migrations()
+    await migrate(connection, [first])
+    await connection.execute(
+        """
+        CREATE TABLE logs_20260228 PARTITION OF logs FOR VALUES FROM ('2026-02-28 00:00Z') TO ('2026-03-01 00:00Z');
+        INSERT INTO logs (id, ts, received_at, severity, facility, host, service, message, input, format)
+        SELECT (batch << 16) + n, '2026-02-28 12:00:59.999Z'::timestamptz + n % 4 * interval '13 hours', now(), n % 8,
+               1, 'host-' || n % 3, CASE WHEN n % 5 > 0 THEN 'service-' || n % 5 END, 'number ' || n, 'tcp',
+               'raw'
+        FROM generate_series(1, 3) AS batch, generate_series(0, 99) AS n
+        """
+    )
+    assert await migrate(connection, [first, *later]) == later
+    assert await violations(connection) == {}
+    assert await connection.fetchval("SELECT count(*) FROM blocks WHERE bloom IS NULL AND services IS NULL") == 9
+    assert await connection.fetchval("SELECT sum(row_count) FROM blocks") == 300

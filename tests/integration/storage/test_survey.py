@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from batches import ARRIVAL_US, batch_of, encoded, numbered
-from exactness import VIOLATIONS
+from exactness import violations
 
 from logstreamd.storage.store import Stored, store_batch
 from logstreamd.wire.batch import Batch
@@ -25,11 +25,6 @@ def line(message: str, *, at: str = "2026-11-22T02:59:59Z", service: str = "chec
 
 async def store(connection: asyncpg.Connection, batch: Batch, seq: int = 1) -> Stored:
     return await store_batch(connection, batch, encoded(batch, seq), spool_id=SPOOL, seq=seq)
-
-
-async def violations(connection: asyncpg.Connection) -> dict[str, list[tuple[object, ...]]]:
-    found = {name: [tuple(row) for row in await connection.fetch(query)] for name, query in VIOLATIONS.items()}
-    return {name: rows for name, rows in found.items() if rows}
 
 
 async def counted(connection: asyncpg.Connection, columns: str) -> list[tuple[object, ...]]:

@@ -103,3 +103,158 @@ COMMENT ON VIEW public.log_totals IS 'The same as log_counts without the service
 COMMENT ON COLUMN public.log_totals.minute IS 'Begin of the minute of ts';
 COMMENT ON COLUMN public.log_totals.severity IS 'As in logs';
 COMMENT ON COLUMN public.log_totals.count IS 'Rows; add up those of one kind';
+
+-- For people with psql: what a search does with the filters. logstreamd itself hashes in the daemon.
+
+CREATE FUNCTION public.logstreamd_tokens(words text) RETURNS SETOF text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT left(token, 64)
+    FROM regexp_split_to_table(
+        lower(translate(words, U&'\0130\03A3', U&'i\03C3')),
+        '['
+        '\u0001-\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u007F\u0080-\u00A9\u00AB-\u00B1\u00B4'
+        '\u00B6-\u00B8\u00BB\u00BF\u00D7\u00F7\u02C2-\u02C5\u02D2-\u02DF\u037E\u0387\u055A-\u055F'
+        '\u0589-\u058A\u05BE\u05C0\u05C3\u05C6\u05F3-\u05F4\u0606-\u060F\u061B-\u061F\u066A-\u066D\u06D4'
+        '\u0700-\u070D\u0964-\u0965\u0E5A-\u0E5B\u0F04-\u0F14\u104A-\u104F\u10FB\u1360-\u1368\u1400'
+        '\u166D-\u166E\u1680\u16EB-\u16ED\u17D4-\u17D6\u17D8-\u17DB\u1800-\u180A\u2000-\u206F'
+        '\u207A-\u207E\u208A-\u208E\u20A0-\u20CF\u2116-\u2118\u211E-\u2123\u2190-\u245F\u2500-\u2775'
+        '\u2794-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020\u3030\u303D-\u303F\u30A0\u30FB\uE000-\uF8FF'
+        '\uFE10-\uFE19\uFE30-\uFE6F\uFEFF-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65\uFFE0-\uFFFF'
+        '\U0001F000-\U0001FAFF\U000E0000-\U000E007F\U000F0000-\U0010FFFF'
+        ']+'
+    ) AS token
+    WHERE token <> ''
+$$;
+COMMENT ON FUNCTION public.logstreamd_tokens IS 'The words of a text as the filters of blocks know them: lower case, cut to 64 characters';
+
+CREATE FUNCTION public.logstreamd_token_hash(token text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    data     bytea := convert_to(token, 'UTF8');
+    two_64   CONSTANT numeric := 18446744073709551616;
+    value    numeric := mod(length(data) * 11400714819323198485, two_64);
+    word     numeric;
+    high     bigint;
+    low      bigint;
+BEGIN
+    FOR start IN 0 .. length(data) - 1 BY 8 LOOP
+        word := 0;
+        FOR place IN REVERSE least(start + 7, length(data) - 1) .. start LOOP
+            word := word * 256 + get_byte(data, place);
+        END LOOP;
+        -- numeric knows no exclusive or: the upper and the lower 32 bits for themselves.
+        high := div(value, 4294967296)::bigint # div(word, 4294967296)::bigint;
+        low := mod(value, 4294967296)::bigint # mod(word, 4294967296)::bigint;
+        value := mod((high * 4294967296::numeric + low) * 18397679294719823053, two_64);
+        high := div(value, 4294967296)::bigint;
+        value := high * 4294967296::numeric + (mod(value, 4294967296)::bigint # high);
+    END LOOP;
+    value := mod(value * 14181476777654086739, two_64);
+    high := div(value, 4294967296)::bigint;
+    low := mod(value, 4294967296)::bigint # div(value, 536870912)::bigint & 4294967295;
+    high := high # div(value, 2305843009213693952)::bigint;
+    RETURN (high << 32) | low;
+END
+$$;
+COMMENT ON FUNCTION public.logstreamd_token_hash IS 'The 64-bit hash by which a word finds its bits in the filter of a block';
+
+CREATE FUNCTION public.logstreamd_word_hashes(words text) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(array_agg(public.logstreamd_token_hash(token)), '{}') FROM public.logstreamd_tokens(words) AS token
+$$;
+COMMENT ON FUNCTION public.logstreamd_word_hashes IS 'The hashes of the words of a text';
+
+CREATE FUNCTION public.logstreamd_bloom_has(bloom bytea, hashes bigint[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    salts  CONSTANT bigint[] := '{1203114875,1150766481,2284105051,2729912477,1884591559,770785867,2667333959,1550580529}';
+    cells  CONSTANT bigint := octet_length(bloom) / 32;
+    hash   bigint;
+    low    bigint;
+    cell   bytea;
+BEGIN
+    FOREACH hash IN ARRAY hashes LOOP
+        IF cells = 0 THEN
+            RETURN false;
+        END IF;
+        low := hash & 4294967295;
+        cell := substring(bloom FROM (1 + 32 * (((hash >> 32) & 4294967295) * cells >> 32))::integer FOR 32);
+        FOR word IN 0 .. 7 LOOP
+            -- The highest 5 of the lower 32 bits of low * salt, in two steps that stay below 2^63.
+            IF get_bit(cell, 32 * word + ((
+                ((low * (salts[word + 1] >> 16) & 65535) << 16) + low * (salts[word + 1] & 65535)
+                & 4294967295) >> 27)::integer) = 0 THEN
+                RETURN false;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION public.logstreamd_bloom_has IS 'Whether a filter may have all of these hashes; false is certain';
+
+CREATE FUNCTION public.block_may_contain(bloom bytea, words text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    -- So that the words, which are the same for every block, are hashed once.
+    SELECT bloom IS NULL OR public.logstreamd_bloom_has(bloom, public.logstreamd_word_hashes(words))
+$$;
+COMMENT ON FUNCTION public.block_may_contain IS 'Whether a block with this filter may have a row with all of these words; false is certain';
+
+CREATE VIEW public.log_lines AS
+SELECT ts, (ARRAY['emergency', 'alert', 'critical', 'error', 'warning', 'notice', 'info', 'debug'])[severity + 1] AS level,
+       host, service, message, attrs, trace_id, severity, id
+FROM public.logs;
+COMMENT ON VIEW public.log_lines IS 'logs for people: the level by its name, what one reads first in front; filter by ts and severity as in logs';
+COMMENT ON COLUMN public.log_lines.ts IS 'Time of the event';
+COMMENT ON COLUMN public.log_lines.level IS 'Name of the severity';
+COMMENT ON COLUMN public.log_lines.host IS 'Host that the line names';
+COMMENT ON COLUMN public.log_lines.service IS 'Program that logged';
+COMMENT ON COLUMN public.log_lines.message IS 'The text';
+COMMENT ON COLUMN public.log_lines.attrs IS 'Other fields';
+COMMENT ON COLUMN public.log_lines.trace_id IS 'Id of the request or trace';
+COMMENT ON COLUMN public.log_lines.severity IS '0 emergency .. 7 debug';
+COMMENT ON COLUMN public.log_lines.id IS 'Grows with arrival';
+
+CREATE VIEW public.counts_by_hour AS
+SELECT date_trunc('hour', minute, 'UTC') AS hour, service,
+       (ARRAY['emergency', 'alert', 'critical', 'error', 'warning', 'notice', 'info', 'debug'])[severity + 1] AS level,
+       sum(count)::bigint AS count
+FROM public.log_counts
+GROUP BY 1, 2, severity
+HAVING sum(count) <> 0;
+COMMENT ON VIEW public.counts_by_hour IS 'How many rows each hour (UTC), service and level has, exactly';
+COMMENT ON COLUMN public.counts_by_hour.hour IS 'Begin of the hour';
+COMMENT ON COLUMN public.counts_by_hour.service IS 'As in logs';
+COMMENT ON COLUMN public.counts_by_hour.level IS 'Name of the severity';
+COMMENT ON COLUMN public.counts_by_hour.count IS 'Rows';
+
+CREATE VIEW public.days AS
+SELECT day, sum(row_count)::bigint AS row_count, count(*) AS blocks, min(ts_min) AS ts_min, max(ts_max) AS ts_max,
+       pg_total_relation_size(to_regclass('public.logs_' || to_char(day, 'YYYYMMDD'))) AS byte_count,
+       sum(octet_length(bloom))::bigint AS bloom_bytes
+FROM public.blocks
+GROUP BY day;
+COMMENT ON VIEW public.days IS 'What each stored day (UTC) has and takes';
+COMMENT ON COLUMN public.days.day IS 'UTC day';
+COMMENT ON COLUMN public.days.row_count IS 'Rows, exactly';
+COMMENT ON COLUMN public.days.blocks IS 'Its blocks';
+COMMENT ON COLUMN public.days.ts_min IS 'No row is earlier';
+COMMENT ON COLUMN public.days.ts_max IS 'No row is later';
+COMMENT ON COLUMN public.days.byte_count IS 'Its partition of logs on disk, with indexes; NULL when it has none';
+COMMENT ON COLUMN public.days.bloom_bytes IS 'The filters of its blocks';
+
+-- What was stored before: its blocks are looked at by and by, its counts are exact at once. Batches under way are waited for.
+LOCK TABLE public.logs IN SHARE MODE;
+INSERT INTO public.blocks (day, first_id, last_id, ts_min, ts_max, row_count, byte_count, severity_counts)
+SELECT (ts AT TIME ZONE 'UTC')::date, min(id), max(id), min(ts), max(ts), count(*),
+       least(sum(octet_length(message)) + 100 * count(*), 2147483647),
+       ARRAY[count(*) FILTER (WHERE severity = 0), count(*) FILTER (WHERE severity = 1),
+             count(*) FILTER (WHERE severity = 2), count(*) FILTER (WHERE severity = 3),
+             count(*) FILTER (WHERE severity = 4), count(*) FILTER (WHERE severity = 5),
+             count(*) FILTER (WHERE severity = 6), count(*) FILTER (WHERE severity = 7)]
+FROM public.logs
+GROUP BY 1, id >> 16;
+INSERT INTO public.folded_counts (minute, service, severity, count)
+SELECT date_trunc('minute', ts, 'UTC'), service, severity, count(*) FROM public.logs GROUP BY 1, 2, 3;
+INSERT INTO public.folded_totals (minute, severity, count)
+SELECT minute, severity, sum(count) FROM public.folded_counts GROUP BY 1, 2;
