@@ -46,6 +46,10 @@ _HOLE = re.compile(r"<([a-z]+)>")
 _SEVERITY_OPERATORS = {"=": "=", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
 # What JSON writes with a backslash; between two of these a text stands in the document as it is.
 _ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f\x7f]')
+# What lower-casing by ASCII alone finds wherever the pattern does: ASCII but for what JSON escapes, and for i and k,
+# which are also the lower case of letters beyond ASCII (U+0130, U+212A).
+_FOUND_BY_ASCII = re.compile(r'(?:(?![iIkK"\\])[ -~])+')
+_MIN_PIECE_CHARS = 3  # what is shorter is in most lines
 
 
 def to_sql(tree: Filter, first_parameter: int) -> tuple[str, list[Any]]:
@@ -90,11 +94,26 @@ class _Compiler:
 
     def _search(self, tree: Phrase | Prefix | Regex) -> str:
         pattern = self._bind(_pattern(tree))
-        if tree.target is not None:
-            return self._pattern_in(tree.target, pattern)
         if isinstance(tree, Regex):
-            return _fill("anywhere", pattern=pattern)
-        return _fill("anywhere_after_a_look", pattern=pattern, part=self._bind(_part(tree.text)))
+            return self._pattern_in(tree.target, pattern) if tree.target else _fill("anywhere", pattern=pattern)
+        if tree.target is None:
+            return self._text_anywhere(tree.text, pattern)
+        return self._text_in(tree.target, tree.text, pattern)
+
+    def _text_anywhere(self, text: str, pattern: str) -> str:
+        piece = _piece(text)
+        if piece is None:
+            return _fill("anywhere_after_a_match", pattern=pattern, part=self._bind(_part(text)))
+        anywhere = _fill("anywhere", pattern=pattern)
+        return _fill("anywhere_after_a_look", anywhere=anywhere, piece=self._bind(piece))
+
+    def _text_in(self, column: Column, text: str, pattern: str) -> str:
+        piece = _piece(text)
+        if piece is None:
+            return self._pattern_in(column, pattern)
+        return _fill(
+            "matches_pattern_after_a_look", column=_expression(column), pattern=pattern, piece=self._bind(piece)
+        )
 
     def _pattern_in(self, target: Column | Attribute, pattern: str) -> str:
         if isinstance(target, Column):
@@ -163,6 +182,12 @@ def _pattern(tree: Phrase | Prefix | Regex) -> str:
 def _part(text: str) -> str:
     """Return a pattern for what stands in a JSON document as it is, if a value in it holds the text."""
     return literal_pattern(max(_ESCAPED_IN_JSON.split(text), key=len), whole_start=False, whole_end=False)
+
+
+def _piece(text: str) -> str | None:
+    """Return the longest piece of a text that a look by ASCII alone finds; None when it is too short to be worth it."""
+    piece = max(_FOUND_BY_ASCII.findall(text), key=len, default="")
+    return piece.lower() if len(piece) >= _MIN_PIECE_CHARS else None
 
 
 def _json_values(text: str) -> str:

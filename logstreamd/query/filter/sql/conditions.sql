@@ -5,6 +5,11 @@
 -- matches_pattern --
 <column> COLLATE "C" ~ <pattern>::text
 
+-- matches_pattern_after_a_look --
+-- CASE, because nothing else makes PostgreSQL take the look first.
+CASE WHEN strpos(lower(<column> COLLATE "C"), <piece>::text) > 0
+     THEN <column> COLLATE "C" ~ <pattern>::text ELSE false END
+
 -- anywhere --
 (message COLLATE "C" ~ <pattern>::text
  OR service COLLATE "C" ~ <pattern>::text
@@ -14,7 +19,12 @@
             WHERE jsonb_typeof(item) NOT IN ('object', 'array') AND (item #>> '{}') COLLATE "C" ~ <pattern>::text))
 
 -- anywhere_after_a_look --
--- A look at all but the message at once rules most rows out: 1.4 us a row instead of 3.5.
+-- A look for a piece of ASCII in everything at once rules most rows out: 0.6 us a row instead of 3.5.
+CASE WHEN strpos(lower(concat_ws(' ', message, service, host, trace_id, attrs) COLLATE "C"), <piece>::text) > 0
+     THEN <anywhere> ELSE false END
+
+-- anywhere_after_a_match --
+-- The same for words without such a piece: all but the message at once, 1.7 us.
 (message COLLATE "C" ~ <pattern>::text
  OR (concat_ws('', service, host, trace_id, attrs) COLLATE "C" ~ <part>::text
      AND (service COLLATE "C" ~ <pattern>::text
