@@ -19,7 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["CLOSE_REASONS", "DROP_REASONS", "LedgerLine", "Metrics"]
+__all__ = ["CLOSE_REASONS", "DROP_REASONS", "TAIL_SKIP_REASONS", "LedgerLine", "Metrics"]
 
 DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
 """Why a received frame was not kept: the closed set of the label ``reason``.
@@ -30,6 +30,9 @@ The others are losses.
 
 CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 """Why a connection ended: the closed set of the label ``reason``."""
+
+TAIL_SKIP_REASONS = ("slow", "unread")
+"""Why a live tail does without a row: the closed set of the label ``reason``."""
 
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ROWS = (1, 10, 100, 1_000, 4_000, 8_000, 16_384, 32_768, 65_536)
@@ -170,6 +173,15 @@ class Metrics:
     def _declare_http(self) -> None:
         self.http_requests = self._counter("http_requests", "HTTP requests answered.", "route", "status")
         self.http_seconds = self._histogram("http_seconds", "Time to answer.", _STAGE_SECONDS, "route")
+        self.tail_clients = self._gauge("tail_clients", "Clients that follow a live tail.")
+        self.tail_skipped_rows = self._counter(
+            "tail_skipped_rows",
+            "Rows left out of live tails, for each client: slow, it did not read them in time; unread, they may have "
+            "matched, and there was no time to look. Narrow the filter.",
+            "reason",
+        )
+        for reason in TAIL_SKIP_REASONS:
+            self.tail_skipped_rows.labels(reason)
 
     def watch_input(self, name: str, *, in_flight: Callable[[], int], spooled: Callable[[], int]) -> None:
         """Open the ledger of an input: every series exists from the start, at 0.

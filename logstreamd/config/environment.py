@@ -23,8 +23,8 @@ __all__ = ["PREFIX", "RESERVED", "apply_environment", "variable_name"]
 
 PREFIX = "LOGSTREAMD_"
 
-RESERVED = frozenset({"LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT"})
-"""Variables of the daemon that are no settings: the configuration file's path, the tests' fault points."""
+RESERVED = frozenset({"LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT", "LOGSTREAMD_URL"})
+"""Variables that are no settings: the configuration file's path, the tests' fault points, the daemon to ask."""
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _KUBERNETES_NAME = re.compile(
