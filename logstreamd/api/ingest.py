@@ -69,7 +69,7 @@ class IngestResource:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await self._receive(request, body)
-            return await self._accept(bytes(body), encoding, request.remote or "", key)
+            return await self._accept(body, encoding, request.remote or "", key)
         except TimeoutError:
             return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
         except BusyError as problem:
@@ -87,7 +87,7 @@ class IngestResource:
             self._held_bytes += len(piece)
             body += piece
 
-    async def _accept(self, body: bytes, encoding: str, peer: str, key: str | None) -> web.Response:
+    async def _accept(self, body: bytearray, encoding: str, peer: str, key: str | None) -> web.Response:
         try:
             answer = await self._input.accept(body, encoding=encoding, peer=peer.partition("%")[0], key=key)
         except (InflateError, BodyError) as problem:

@@ -19,8 +19,9 @@ from logstreamd.inputs.gather import Append, is_kept
 from logstreamd.metrics import Metrics
 from logstreamd.spool import SpoolError
 from logstreamd.wire.batch import Batch
+from logstreamd.wire.implementation import read_body
 from logstreamd.wire.inflate import inflate
-from logstreamd.wire.ingest_body import Body, read_body
+from logstreamd.wire.ingest_body import Body
 
 __all__ = ["Accepted", "BusyError", "HttpInput", "KeyReusedError", "NoRoomError"]
 
@@ -96,7 +97,7 @@ class HttpInput:
         # The spool has a batch in its books as soon as its future is done; ours are settled a turn of the loop later.
         return sum(frames for durable, frames in self._in_flight.items() if not is_kept(durable))
 
-    async def accept(self, body: bytes, *, encoding: str, peer: str, key: str | None) -> Accepted:
+    async def accept(self, body: bytes | bytearray, *, encoding: str, peer: str, key: str | None) -> Accepted:
         """Make the logs of one request durable.
 
         Args:
@@ -111,20 +112,40 @@ class HttpInput:
             NoRoomError: the same; the spool is full or its disk fails.
             KeyReusedError: the key belongs to another body.
         """
-        digest = hashlib.sha256(body).digest()
-        if key is not None and (known := self._answers.get(key)) is not None:
+        if key is None:
+            return await self._take(body, encoding, peer, None)
+        digest = await self._digest(body)
+        if (known := self._answers.get(key)) is not None:
             if known[0] != digest:
                 raise KeyReusedError("this Idempotency-Key came before with another body")
             return Accepted(known[1].accepted, known[1].rejected, repeated=True)
-        read = await self._read(body, encoding)
-        answer = Accepted(len(read.frames), tuple(read.rejected))
-        if read.frames:
-            await self._make_durable(self._gather(read.frames, peer, key, digest))
-        if key is not None:
-            self._remember(key, digest, answer)
+        answer = await self._take(body, encoding, peer, self._name(key, digest))
+        self._remember(key, digest, answer)
         return answer
 
-    async def _read(self, body: bytes, encoding: str) -> Body:
+    async def _digest(self, body: bytes | bytearray) -> bytes:
+        """Hash a body, off the event loop when it takes long."""
+        if len(body) <= _INLINE_BYTES:
+            return hashlib.sha256(body).digest()
+        return (await asyncio.to_thread(hashlib.sha256, body)).digest()
+
+    def _name(self, key: str, digest: bytes) -> UUID:
+        """Name a request: the same request always in the same way."""
+        # With other limits its parts are other ones: their marks must not be taken for each other's.
+        limits = f"\0{self._max_rows}\0{self._max_bytes}\0".encode()
+        return UUID(bytes=hashlib.sha256(key.encode() + limits + digest).digest()[:16])
+
+    async def _take(self, body: bytes | bytearray, encoding: str, peer: str, name: UUID | None) -> Accepted:
+        """Make the logs of a body durable, under the name of the request when it has one."""
+        read = await self._read(body, encoding, peer)
+        if name is not None:
+            for part, batch in enumerate(read.batches):
+                batch.request = (name, part)
+        if read.batches:
+            await self._make_durable(read.batches)
+        return Accepted(read.accepted, tuple(read.rejected))
+
+    async def _read(self, body: bytes | bytearray, encoding: str, peer: str) -> Body:
         """Decompress and take apart, off the event loop when it takes long."""
         # What a compressed body becomes is known when it is too late; so it is counted as the largest it may be.
         budget = len(body) if encoding == "identity" else self._max_body_bytes
@@ -133,10 +154,10 @@ class HttpInput:
         self._reading_bytes += budget
         if encoding == "identity" and len(body) <= _INLINE_BYTES:
             try:
-                return self._take_apart(body, encoding)
+                return self._take_apart(body, encoding, peer)
             finally:
                 self._reading_bytes -= budget
-        reading = asyncio.get_running_loop().run_in_executor(None, self._take_apart, body, encoding)
+        reading = asyncio.get_running_loop().run_in_executor(None, self._take_apart, body, encoding, peer)
         reading.add_done_callback(lambda _: self._read_done(budget))
         # A client that goes away does not stop the thread; until that ends its memory is in use.
         return await asyncio.shield(reading)
@@ -144,25 +165,15 @@ class HttpInput:
     def _read_done(self, budget: int) -> None:
         self._reading_bytes -= budget
 
-    def _take_apart(self, body: bytes, encoding: str) -> Body:
-        return read_body(inflate(body, encoding, max_bytes=self._max_body_bytes), max_lines=self._max_lines)
+    def _take_apart(self, body: bytes | bytearray, encoding: str, peer: str) -> Body:
+        def new_batch() -> Batch:
+            batch = Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes)
+            batch.peer_id(peer)
+            return batch
 
-    def _gather(self, frames: list[bytes], peer: str, key: str | None, digest: bytes) -> list[Batch]:
-        """Put the frames into batches: the same request always into the same ones."""
-        now = time.time_ns() // 1_000
-        batches: list[Batch] = []
-        for frame in frames:
-            if not batches or batches[-1].full:
-                batches.append(Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes))
-            batch = batches[-1]
-            batch.append(frame, now, batch.peer_id(peer))
-        if key is not None:
-            # With other limits the parts are other ones: their marks must not be taken for each other's.
-            limits = f"\0{self._max_rows}\0{self._max_bytes}\0".encode()
-            name = UUID(bytes=hashlib.sha256(key.encode() + limits + digest).digest()[:16])
-            for part, batch in enumerate(batches):
-                batch.request = (name, part)
-        return batches
+        inflated = inflate(body, encoding, max_bytes=self._max_body_bytes)
+        received_at = time.time_ns() // 1_000
+        return read_body(inflated, new_batch, received_at=received_at, max_lines=self._max_lines)
 
     async def _make_durable(self, batches: list[Batch]) -> None:
         futures = []

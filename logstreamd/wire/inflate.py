@@ -40,7 +40,7 @@ class TooLargeError(ValueError):
     """The body becomes larger than allowed."""
 
 
-def inflate(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
+def inflate(body: bytes | bytearray, encoding: str, *, max_bytes: int) -> bytes | bytearray:
     """Decompress a body.
 
     Args:
@@ -64,14 +64,14 @@ def inflate(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
     raise InflateError(f"Content-Encoding must be one of {', '.join(ENCODINGS)} (got {encoding!r})")
 
 
-def _gunzip(body: bytes, max_bytes: int) -> bytes:
+def _gunzip(body: bytes | bytearray, max_bytes: int) -> bytearray:
     inflated = bytearray()
     pos = 0
     try:
         for _ in range(_MAX_PARTS):  # RFC 1952 section 2.2: members, one after the other
             member = zlib.decompressobj(wbits=31)
             while not member.eof:
-                fed = member.unconsumed_tail
+                fed: bytes | bytearray = member.unconsumed_tail
                 if not fed:
                     fed = body[pos : pos + _FEED_BYTES]
                     pos += len(fed)
@@ -82,13 +82,13 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
                 _check(len(inflated), len(body), max_bytes)
             pos -= len(member.unused_data)
             if pos == len(body):
-                return bytes(inflated)
+                return inflated
     except zlib.error as problem:
         raise InflateError(f"gzip: {problem}") from problem
     raise InflateError(f"gzip: more than {_MAX_PARTS} members")
 
 
-def _unzstd(body: bytes, max_bytes: int) -> bytes:
+def _unzstd(body: bytes | bytearray, max_bytes: int) -> bytearray:
     inflated = bytearray()
     pos = 0
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _MAX_ZSTD_WINDOW_LOG}
@@ -104,7 +104,7 @@ def _unzstd(body: bytes, max_bytes: int) -> bytes:
                 _check(len(inflated), len(body), max_bytes)
             pos -= len(frame.unused_data)
             if pos == len(body):
-                return bytes(inflated)
+                return inflated
     except zstd.ZstdError as problem:
         raise InflateError(f"zstd: {problem}") from problem
     raise InflateError(f"zstd: more than {_MAX_PARTS} frames")

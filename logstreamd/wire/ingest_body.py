@@ -1,29 +1,42 @@
-"""The body of a batch ingest → one frame per log, and a reason for each line that is none.
+"""The body of a batch ingest → batches of one frame per log, and a reason for each line that is none.
 
 A body is a JSON array of objects, one object (on as many lines as it likes), or one object per line. What a socket
 would repair and keep, because nobody can be asked, is refused here with the reason, because somebody can.
+
+This is the readable twin; :mod:`._ingest_body` does the same without a Python object per log.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from logstreamd.record import LEVELS
+from logstreamd.wire.batch import Batch
 from logstreamd.wire.json_document import decode_object
 from logstreamd.wire.jsonlines import epoch_us, read_level
 from logstreamd.wire.rfc3339 import parse_rfc3339
 
-__all__ = ["MAX_LINE_BYTES", "Body", "BodyError", "TooManyLinesError", "read_body", "refusal"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "MAX_TRACE_ID_CHARS",
+    "Body",
+    "BodyError",
+    "TooManyLinesError",
+    "decode_array",
+    "is_one_object",
+    "read_body",
+    "refusal",
+]
 
 MAX_LINE_BYTES = 65_536
 """Bytes of one log: what ``max_frame_bytes`` is for the sockets by default."""
 
-_MAX_TRACE_ID_CHARS = 128
+MAX_TRACE_ID_CHARS = 128
 _MAX_SHOWN_CHARS = 40
 _BLANKS = b" \t\r\n"
 _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
@@ -40,25 +53,35 @@ class BodyError(ValueError):
 class TooManyLinesError(ValueError):
     """The body holds more lines than allowed."""
 
+    def __init__(self, max_lines: int) -> None:
+        super().__init__(f"more than {max_lines} lines")
+
 
 @dataclass(slots=True)
 class Body:
     """What a body held.
 
     Attributes:
-        frames: each log's JSON text, in order.
+        batches: its logs in order, each as its JSON text; all batches but the last are full.
         rejected: number of the line (or array element), from 1, and what is wrong with it.
     """
 
-    frames: list[bytes] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     rejected: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def accepted(self) -> int:
+        """How many logs it held."""
+        return sum(map(len, self.batches))
 
-def read_body(body: bytes, *, max_lines: int) -> Body:
+
+def read_body(body: bytes | bytearray, new_batch: Callable[[], Batch], *, received_at: int, max_lines: int) -> Body:
     """Take a body apart.
 
     Args:
         body: decompressed.
+        new_batch: makes an empty batch whose first peer is the sender.
+        received_at: arrival, microseconds since the epoch.
         max_lines: logs it may hold.
 
     Raises:
@@ -70,41 +93,48 @@ def read_body(body: bytes, *, max_lines: int) -> Body:
     found = Body()
     for count, (number, line) in enumerate(_elements(body, max_lines), 1):
         if count > max_lines:
-            raise TooManyLinesError(f"more than {max_lines} lines")
+            raise TooManyLinesError(max_lines)
         reason = refusal(line)
-        if reason is None:
-            found.frames.append(line)
-        else:
+        if reason is not None:
             found.rejected.append((number, reason))
+            continue
+        if not found.batches or found.batches[-1].full:
+            found.batches.append(new_batch())
+        found.batches[-1].append(line, received_at, 0)
     return found
 
 
-def _elements(body: bytes, max_lines: int) -> Iterable[tuple[int, bytes]]:
+def _elements(body: bytes | bytearray, max_lines: int) -> Iterable[tuple[int, bytes]]:
     """Return the candidates with their numbers."""
     start = body.lstrip(_BLANKS)[:1]
     if start == b"[":
-        return enumerate((bytes(raw) for raw in _decode_array(body, max_lines)), 1)
-    if start == b"{" and len(body) <= MAX_LINE_BYTES and _is_one_object(body.strip(_BLANKS)):
-        return [(1, body.strip(_BLANKS))]
+        return enumerate(map(bytes, decode_array(body, max_lines)), 1)
+    if start == b"{" and len(body) <= MAX_LINE_BYTES and is_one_object(stripped := bytes(body.strip(_BLANKS))):
+        return [(1, stripped)]
     return _lines(body)
 
 
-def _decode_array(body: bytes, max_lines: int) -> list[msgspec.Raw]:
+def decode_array(body: bytes | bytearray, max_lines: int) -> list[msgspec.Raw]:
+    """Cut a body that begins as an array into its elements; raises what :func:`read_body` does."""
     if body.count(b",") >= _UNCOUNTED_ELEMENTS and _has_more_elements(body, max_lines):
-        raise TooManyLinesError(f"more than {max_lines} lines")
+        raise TooManyLinesError(max_lines)
     try:
-        return msgspec.json.decode(body, type=list[msgspec.Raw])
+        elements = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
         raise BodyError(f"not a JSON array: {problem}") from problem
+    if len(elements) > max_lines:
+        raise TooManyLinesError(max_lines)
+    return elements
 
 
-def _is_one_object(body: bytes) -> bool:
+def is_one_object(body: bytes) -> bool:
+    """Whether a body without blanks around it is one object on several lines."""
     # The first line of an object that is spread out is no object by itself; asking that first is cheap.
     first, _, more = body.partition(b"\n")
     return bool(more) and decode_object(first.strip(_BLANKS)) is None and decode_object(body) is not None
 
 
-def _has_more_elements(body: bytes, count: int) -> bool:
+def _has_more_elements(body: bytes | bytearray, count: int) -> bool:
     """Whether an array has more elements than ``count``; looks no further than that."""
     depth = elements = 0
     for token in _TOKEN.finditer(body):
@@ -120,12 +150,12 @@ def _has_more_elements(body: bytes, count: int) -> bool:
     return False
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+def _lines(body: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
     number, counted_to = 1, 0
     for line in _LINE.finditer(body):
         number += body.count(b"\n", counted_to, line.start())
         counted_to = line.start()
-        yield number, line[0].rstrip(_BLANKS)
+        yield number, bytes(line[0].rstrip(_BLANKS))
 
 
 def refusal(line: bytes) -> str | None:
@@ -183,9 +213,9 @@ def _check_words(fields: Mapping[str, Any]) -> str | None:
         if found is not None and not isinstance(found[1], str):
             return f"{found[0]}: must be a string (got {_shown(found[1])})"
     found = _first(fields, "trace_id", "traceId")
-    if found is None or (isinstance(found[1], str) and 0 < len(found[1]) <= _MAX_TRACE_ID_CHARS):
+    if found is None or (isinstance(found[1], str) and 0 < len(found[1]) <= MAX_TRACE_ID_CHARS):
         return None
-    return f"{found[0]}: must be a string of 1..{_MAX_TRACE_ID_CHARS} characters (got {_shown(found[1])})"
+    return f"{found[0]}: must be a string of 1..{MAX_TRACE_ID_CHARS} characters (got {_shown(found[1])})"
 
 
 def _check_tags(fields: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,10 @@ import logstreamd
 from logstreamd.wire import implementation
 
 PACKAGE = Path(logstreamd.__file__).parent
-NAMES = "from logstreamd.wire.implementation import *; print(IMPLEMENTATION, encode.__module__, Framer.__module__)"
+NAMES = """from logstreamd.wire.implementation import *
+print(IMPLEMENTATION, *(one.__module__ for one in (encode, Framer, read_body, survey_rows)))"""
+PLAIN = ["python", *(f"logstreamd.wire.{name}" for name in ("copy_binary", "framing", "ingest_body", "copy_rows"))]
+COMPILED = ("_encode", "_split", "_ingest_body", "_survey")
 
 
 def _names(root: Path) -> list[str]:
@@ -31,19 +34,19 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_without_compiled_modules_the_plain_twins_run(copy: Path) -> None:
-    assert _names(copy) == ["python", "logstreamd.wire.copy_binary", "logstreamd.wire.framing"]
+    assert _names(copy) == PLAIN
 
 
-@pytest.mark.parametrize("name", ["_encode", "_split"])
+@pytest.mark.parametrize("name", COMPILED)
 def test_with_a_broken_compiled_module_the_plain_twins_run(copy: Path, name: str) -> None:
     for built in PACKAGE.glob("wire/*.so"):
         shutil.copy(built, copy / "logstreamd" / "wire")
     (copy / "logstreamd" / "wire" / (name + sysconfig.get_config_var("EXT_SUFFIX"))).write_bytes(b"\x7fELF cut short")
-    assert _names(copy) == ["python", "logstreamd.wire.copy_binary", "logstreamd.wire.framing"]
+    assert _names(copy) == PLAIN
 
 
-def test_with_both_compiled_modules_the_compiled_twins_run() -> None:
-    pytest.importorskip("logstreamd.wire._encode", reason="the compiled twins are not built", exc_type=ImportError)
-    pytest.importorskip("logstreamd.wire._split", reason="the compiled twins are not built", exc_type=ImportError)
+def test_with_all_compiled_modules_the_compiled_twins_run() -> None:
+    for name in COMPILED:
+        pytest.importorskip(f"logstreamd.wire.{name}", reason="the compiled twins are not built", exc_type=ImportError)
     assert implementation.IMPLEMENTATION == "compiled"
     assert implementation.encode.__module__ == "logstreamd.wire._encode"
