@@ -57,13 +57,14 @@ COMMENT ON COLUMN public.batch_counts.total_minutes IS 'Minutes since the epoch'
 COMMENT ON COLUMN public.batch_counts.total_severities IS 'Beside each minute a severity';
 COMMENT ON COLUMN public.batch_counts.totals IS 'Beside each minute how many rows came or went, of all services';
 
+-- Rows of the current minute are replaced every few seconds.
 -- No unique key: an index of all three columns would be as large as the table, and only one session folds at a time.
 CREATE TABLE public.folded_counts (
     minute   timestamptz NOT NULL,
     service  text,
     severity smallint    NOT NULL,
     count    bigint      NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX folded_counts_minute ON public.folded_counts (minute);
 COMMENT ON TABLE public.folded_counts IS 'Counts of rows by minute, service and severity, as far as they are folded; ask log_counts';
 COMMENT ON COLUMN public.folded_counts.minute IS 'Begin of the minute of ts';
@@ -75,13 +76,14 @@ COMMENT ON INDEX public.folded_counts_minute IS 'Counts of a time range';
 CREATE TABLE public.folded_totals (
     minute   timestamptz NOT NULL,
     severity smallint    NOT NULL,
-    count    bigint      NOT NULL,
-    PRIMARY KEY (minute, severity)
-);
+    count    bigint      NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX folded_totals_minute ON public.folded_totals (minute);
 COMMENT ON TABLE public.folded_totals IS 'Counts of rows by minute and severity, as far as they are folded; ask log_totals';
 COMMENT ON COLUMN public.folded_totals.minute IS 'Begin of the minute of ts';
 COMMENT ON COLUMN public.folded_totals.severity IS 'As in logs';
 COMMENT ON COLUMN public.folded_totals.count IS 'Rows';
+COMMENT ON INDEX public.folded_totals_minute IS 'Totals of a time range';
 
 CREATE VIEW public.log_counts AS
 SELECT minute, service, severity, count FROM public.folded_counts
