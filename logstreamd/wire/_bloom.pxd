@@ -1,6 +1,7 @@
 """Tokens → hashes → a filter: the compiled side of :mod:`logstreamd.wire.bloom`, whose docstring has the format."""
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from logstreamd.wire._key_tables cimport KeySet
 from logstreamd.wire._row cimport Cursor
@@ -14,6 +15,7 @@ cdef extern from *:
     """
     const uint32_t *SALTS "LS_SALTS"
     uint64_t swapped "__builtin_bswap64"(uint64_t word) noexcept nogil
+    uint32_t swapped_half "__builtin_bswap32"(uint32_t word) noexcept nogil
 
 cdef enum:
     CELL_BYTES = 32
@@ -44,15 +46,18 @@ cdef inline uint64_t _mixed(uint64_t value, uint64_t word) noexcept nogil:
 cdef inline void fill_bloom(unsigned char *bloom, uint64_t cells, const KeySet *hashes) noexcept nogil:
     """Set the bits of every hash in a filter of zeros."""
     cdef size_t i
-    if cells:
-        for i in range(<size_t>1 << hashes.bits):
-            if hashes.slots[i]:
-                _set_bits(bloom + ((hashes.slots[i] >> 32) * cells >> 32) * CELL_BYTES, <uint32_t>hashes.slots[i])
+    cdef uint64_t hash_
+    for i in range(hashes.count):
+        hash_ = hashes.keys[i]
+        _set_bits(bloom + ((hash_ >> 32) * cells >> 32) * CELL_BYTES, <uint32_t>hash_)
 
 
 cdef inline void _set_bits(unsigned char *cell, uint32_t low) noexcept nogil:
+    cdef uint32_t words[WORDS_OF_CELL]
     cdef uint32_t bit
-    cdef int word
-    for word in range(WORDS_OF_CELL):
-        bit = (low * SALTS[word]) >> 27
-        cell[4 * word + (bit >> 3)] |= <unsigned char>(1 << (bit & 7))
+    cdef int i
+    memcpy(words, cell, CELL_BYTES)
+    for i in range(WORDS_OF_CELL):
+        bit = <uint32_t>1 << ((low * SALTS[i]) >> 27)
+        words[i] |= bit if LITTLE_ENDIAN else swapped_half(bit)
+    memcpy(cell, words, CELL_BYTES)

@@ -1,74 +1,88 @@
 """Encoded rows as spans: the compiled side of :mod:`logstreamd.wire.copy_rows`."""
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from logstreamd.wire._row cimport COLUMN_COUNT, EPOCH_2000_S, LENGTH_BYTES, Cursor, Span
+from logstreamd.wire._bloom cimport swapped, swapped_half
+from logstreamd.wire._row cimport COLUMN_COUNT, EPOCH_2000_S, FIXED_BYTES, LENGTH_BYTES, Cursor, Span
+from logstreamd.wire._text cimport LITTLE_ENDIAN, load_half_word, load_word
 
 cdef enum:
-    ID = 0
-    TS = 1
-    SEVERITY = 3
-    HOST_COLUMN = 5
-    SERVICE_COLUMN = 6
-    TRACE_ID = 9
-    MESSAGE = 10
-    ATTRS = 11
     BIGINT_BYTES = 8
     SMALLINT_BYTES = 2
     MAX_SEVERITY = 7
+    # The columns behind facility, as far as they are looked at; three more follow.
+    HOST_COLUMN = 0
+    SERVICE_COLUMN = 1
+    TRACE_ID = 4
+    MESSAGE = 5
+    ATTRS = 6
+    TEXT_COLUMNS = 7
 
 
 cdef struct CopyRow:
     int64_t id
     int64_t ts             # microseconds since 1970
     int severity
-    Span columns[COLUMN_COUNT]
+    Span columns[TEXT_COLUMNS]
 
 
-cdef inline uint64_t _read_int(Cursor at, int size) noexcept nogil:
-    """Read a big-endian number."""
-    cdef uint64_t value = 0
-    cdef int i
-    for i in range(size):
-        value = value << 8 | at[i]
-    return value
+cdef inline uint64_t _read_bigint(Cursor at) noexcept nogil:
+    cdef uint64_t value = load_word(at)
+    return swapped(value) if LITTLE_ENDIAN else value
 
 
-cdef inline Cursor split_row(Cursor at, Cursor end, Span *columns) noexcept nogil:
-    """Find the columns of the row that begins here; return where it ends, NULL when it does not end in time."""
+cdef inline uint32_t _read_length(Cursor at) noexcept nogil:
+    cdef uint32_t value = <uint32_t>load_half_word(at)
+    return swapped_half(value) if LITTLE_ENDIAN else value
+
+
+cdef inline int _read_smallint(Cursor at) noexcept nogil:
+    return at[0] << 8 | at[1]
+
+
+cdef inline Cursor _read_column(Cursor at, Cursor end, Span *column) noexcept nogil:
+    """Read one column; return where the next begins, NULL when this one is cut short."""
     cdef int64_t size
-    cdef int i
-    if end - at < SMALLINT_BYTES or _read_int(at, SMALLINT_BYTES) != COLUMN_COUNT:
+    if end - at < LENGTH_BYTES:
         return NULL
-    at += SMALLINT_BYTES
-    for i in range(COLUMN_COUNT):
-        if end - at < LENGTH_BYTES:
-            return NULL
-        size = <int32_t>_read_int(at, LENGTH_BYTES)
-        at += LENGTH_BYTES
-        columns[i].start = NULL
-        columns[i].size = 0
-        if size >= 0:
-            if size > end - at:
-                return NULL
-            columns[i].start = at
-            columns[i].size = size
-            at += size
-    return at
+    size = <int32_t>_read_length(at)
+    at += LENGTH_BYTES
+    if size < 0:
+        column.start = NULL
+        column.size = 0
+        return at
+    column.start = at
+    column.size = size
+    return at + size if size <= end - at else NULL
 
 
 cdef inline bint read_row(Cursor at, Cursor end, CopyRow *row) noexcept nogil:
     """Read a row; False when it is none of ``logs``."""
-    cdef Span *columns = row.columns
-    if split_row(at, end, columns) == NULL:
+    cdef int i
+    if end - at < FIXED_BYTES or not _is_begin_usual(at):
         return False
-    if columns[ID].size != BIGINT_BYTES or columns[TS].size != BIGINT_BYTES or columns[SEVERITY].size != SMALLINT_BYTES:
-        return False
-    row.id = <int64_t>_read_int(columns[ID].start, BIGINT_BYTES)
-    row.ts = <int64_t>_read_int(columns[TS].start, BIGINT_BYTES)
+    row.id = <int64_t>_read_bigint(at + 6)
+    row.ts = <int64_t>_read_bigint(at + 18)
     # PostgreSQL's "infinity" is the largest number there is.
     if row.ts > <int64_t>1 << 62:
         return False
     row.ts += <int64_t>EPOCH_2000_S * 1_000_000
-    row.severity = <int>_read_int(columns[SEVERITY].start, SMALLINT_BYTES)
+    row.severity = _read_smallint(at + 42)
+    at += FIXED_BYTES
+    for i in range(TEXT_COLUMNS):
+        at = _read_column(at, end, &row.columns[i])
+        if at == NULL:
+            return False
     return row.severity <= MAX_SEVERITY
+
+
+cdef inline bint _is_begin_usual(Cursor at) noexcept nogil:
+    """Whether 15 columns begin here, and the first five are as long as they must be."""
+    return (
+        _read_smallint(at) == COLUMN_COUNT
+        and _read_length(at + 2) == BIGINT_BYTES
+        and _read_length(at + 14) == BIGINT_BYTES
+        and _read_length(at + 26) == BIGINT_BYTES
+        and _read_length(at + 38) == SMALLINT_BYTES
+        and _read_length(at + 44) == SMALLINT_BYTES
+    )

@@ -5,14 +5,18 @@ whoever does not know it can't pile up keys at one place. No key is 0.
 """
 
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, realloc
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void *) noexcept nogil
 
 cdef enum:
     FEWEST_BITS = 6   # of a table's size
 
 
 cdef struct KeySet:
-    uint64_t *slots   # 0 is a free one
+    uint64_t *keys    # in the order in which they came
+    uint64_t *slots   # the same by their place; 0 is a free one
     size_t count
     int bits
     uint64_t secret   # odd
@@ -43,37 +47,49 @@ cdef inline int _bits_for(size_t count, int bits) noexcept nogil:
     return bits
 
 
-cdef inline bint reserve_keys(KeySet *keys, size_t more) noexcept nogil:
+cdef inline bint reserve_keys(KeySet *table, size_t more) noexcept nogil:
     """Make room for so many more keys; False when there is no memory for them."""
-    cdef KeySet larger
-    cdef size_t i
-    larger.bits = _bits_for(keys.count + more, keys.bits)
-    if keys.slots != NULL and larger.bits == keys.bits:
+    cdef int bits = _bits_for(table.count + more, table.bits)
+    if table.slots != NULL and bits == table.bits:
         return True
-    larger.slots = <uint64_t *>calloc(<size_t>1 << larger.bits, sizeof(uint64_t))
-    if larger.slots == NULL:
+    return _rebuild(table, bits)
+
+
+cdef inline bint _rebuild(KeySet *table, int bits) noexcept nogil:
+    cdef void *keys = realloc(table.keys, (<size_t>1 << (bits - 1)) * sizeof(uint64_t))
+    cdef void *slots
+    cdef size_t i, count = table.count
+    if keys == NULL:
         return False
-    larger.secret = keys.secret
-    larger.count = 0
-    if keys.slots != NULL:
-        for i in range(<size_t>1 << keys.bits):
-            if keys.slots[i]:
-                add_key(&larger, keys.slots[i])
-        free(keys.slots)
-    keys[0] = larger
+    table.keys = <uint64_t *>keys
+    slots = calloc(<size_t>1 << bits, sizeof(uint64_t))
+    if slots == NULL:
+        return False
+    free(table.slots)
+    table.slots = <uint64_t *>slots
+    table.bits = bits
+    table.count = 0
+    for i in range(count):
+        add_key(table, table.keys[i])
     return True
 
 
-cdef inline void add_key(KeySet *keys, uint64_t key) noexcept nogil:
+cdef inline void add_key(KeySet *table, uint64_t key) noexcept nogil:
     """Add a key that room was reserved for, unless it is there."""
-    cdef size_t mask = (<size_t>1 << keys.bits) - 1
-    cdef size_t place = _place(key, keys.secret, keys.bits)
-    while keys.slots[place] != key:
-        if keys.slots[place] == 0:
-            keys.slots[place] = key
-            keys.count += 1
+    cdef size_t mask = (<size_t>1 << table.bits) - 1
+    cdef size_t place = _place(key, table.secret, table.bits)
+    while table.slots[place] != key:
+        if table.slots[place] == 0:
+            table.slots[place] = key
+            table.keys[table.count] = key
+            table.count += 1
             return
         place = (place + 1) & mask
+
+
+cdef inline void prefetch_key(const KeySet *table, uint64_t key) noexcept nogil:
+    """Fetch the place of a key that is about to be added."""
+    prefetch(&table.slots[_place(key, table.secret, table.bits)])
 
 
 cdef inline uint64_t *value_of(KeyMap *map, uint64_t key) noexcept nogil:

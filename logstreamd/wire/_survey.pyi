@@ -1,7 +1,7 @@
-from collections.abc import Sequence
+from array import array
 
 from logstreamd.wire.block import Block, Count
 
 __all__ = ["survey_rows"]
 
-def survey_rows(rows: bytes, row_ends: Sequence[int]) -> tuple[tuple[Block, ...], tuple[Count, ...]]: ...
+def survey_rows(rows: bytes, row_ends: array[int]) -> tuple[tuple[Block, ...], tuple[Count, ...]]: ...

@@ -29,7 +29,7 @@ from logstreamd.wire._bloom cimport CELL_BYTES, fill_bloom
 from logstreamd.wire._copy_rows cimport (
     ATTRS, HOST_COLUMN, MESSAGE, SERVICE_COLUMN, TRACE_ID, CopyRow, read_row,
 )
-from logstreamd.wire._key_tables cimport KeyMap, KeySet, value_of
+from logstreamd.wire._key_tables cimport KeyMap, KeySet, reserve_keys, value_of
 from logstreamd.wire._names cimport HOST, KEY_COUNT, SERVICE, Name, NameKind, Names, number_of
 from logstreamd.wire._row cimport Buffer, Cursor, Span
 from logstreamd.wire._tokens cimport (
@@ -49,6 +49,7 @@ cdef enum:
     # A count's key: 3 bits of severity, 20 of the service's number, the rest of the minute.
     SERVICE_SHIFT = 3
     MINUTE_SHIFT = 23
+    TOKENS_OF_ROW = 2   # new ones, in usual logs
     MAX_ROWS = (1 << 19) - 1   # and each brings two names at most
 
 cdef int64_t MINUTE_US = 60_000_000
@@ -71,6 +72,7 @@ cdef struct Survey:
     Day *days
     size_t day_count
     Day *today             # of the row before
+    size_t expected_tokens
     KeyMap day_numbers     # a day → its position in days, and 1
     KeyMap counts
     Names names
@@ -92,6 +94,7 @@ cdef class Notes:
     def __dealloc__(self):
         cdef size_t i
         for i in range(self.survey.day_count):
+            free(self.survey.days[i].hashes.keys)
             free(self.survey.days[i].hashes.slots)
         free(self.survey.days)
         free(self.survey.day_numbers.slots)
@@ -127,6 +130,7 @@ cdef Outcome _look_at_all(
     cdef Outcome outcome = DONE
     cdef Py_ssize_t i
     survey.reader.readable_end = rows + size
+    survey.expected_tokens = <size_t>count * TOKENS_OF_ROW
     for i in range(count):
         if not start <= row_ends[i] <= size or not read_row(rows + start, rows + row_ends[i], &row):
             return UNREADABLE
@@ -193,7 +197,7 @@ cdef Day *_find_day(Survey *survey, int64_t number) noexcept nogil:
         return NULL
     if position[0] == 0:
         if survey.day_count & (survey.day_count - 1) == 0:
-            more = realloc(survey.days, max(2 * survey.day_count, 1) * sizeof(Day))
+            more = realloc(survey.days, max(2 * survey.day_count, <size_t>1) * sizeof(Day))
             if more == NULL:
                 return NULL
             survey.days = <Day *>more
@@ -205,6 +209,10 @@ cdef Day *_find_day(Survey *survey, int64_t number) noexcept nogil:
         day.hashes.secret = secret
         survey.day_count += 1
         position[0] = survey.day_count
+        # Most batches are of one day. Its set need not grow step by step.
+        if not reserve_keys(&day.hashes, survey.expected_tokens):
+            return NULL
+        survey.expected_tokens = 0
     return &survey.days[position[0] - 1]
 
 
@@ -284,7 +292,7 @@ cdef _service(Name *name):
 
 cdef _fill_characters():
     """Write down what :func:`.tokens.fold` and :data:`.tokens.SEPARATORS` make of every character."""
-    cdef uint32_t c, first, last
+    cdef int c, first, last
     for c in range(TABLE_SIZE):
         characters.folded[c] = c
     codec = f"utf-32-{sys.byteorder[0]}e"

@@ -9,17 +9,18 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from logstreamd.wire._bloom cimport load_little_endian, token_hash
-from logstreamd.wire._key_tables cimport KeySet, add_key, reserve_keys
+from logstreamd.wire._key_tables cimport KeySet, add_key, prefetch_key, reserve_keys
 from logstreamd.wire._row cimport Buffer, Cursor, Span, start_over
-from logstreamd.wire._text cimport HIGHS, is_storable, lowest_bit
+from logstreamd.wire._text cimport ONES, WORD, is_storable, lowest_bit
 
 cdef enum:
     MAX_TOKEN_CHARS = 64
     BLOCK = 64
-    PADDING = 8            # token_hash() reads beyond a token
+    PADDING = WORD         # token_hash() reads beyond a token
     TABLE_SIZE = 0x20000   # no character beyond has an upper case
     MAX_RANGES_BEYOND = 8
     MAX_CHAR_BYTES = 4
+    MAX_TOKENS_OF_BLOCK = BLOCK // 2 + 1
 
 
 cdef enum Outcome:
@@ -33,6 +34,12 @@ cdef struct Characters:
     uint32_t folded[TABLE_SIZE]               # 0: a separator
     uint32_t beyond[2 * MAX_RANGES_BEYOND]    # separators above: first and last of each range
     int beyond_count
+
+
+cdef struct OpenToken:
+    # The token that the end of a block cuts, if it does.
+    Py_ssize_t start
+    bint is_open
 
 
 cdef struct Reader:
@@ -56,48 +63,76 @@ cdef inline Outcome add_tokens(Reader *reader, Span text, KeySet *hashes) noexce
     return DONE
 
 
-cdef inline void _add_token(KeySet *hashes, Cursor start, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t hash_ = token_hash(start, size)
-    add_key(hashes, hash_)
-
-
 cdef inline bint _add_ascii(Reader *reader, Span text, KeySet *hashes) noexcept nogil:
     """Add the tokens of a text; False when it has a byte above 127."""
     cdef unsigned char *lower = reader.lower.data
-    cdef unsigned char last_block[BLOCK]
-    cdef Py_ssize_t at = 0, left, start = 0, end
-    cdef uint64_t token_bits, edges, inside = 0
-    cdef Cursor block
+    cdef unsigned char copied[BLOCK]
+    cdef uint64_t found[MAX_TOKENS_OF_BLOCK]
+    cdef uint64_t token_bits
+    cdef OpenToken token = OpenToken(0, False)
+    cdef Py_ssize_t at = 0
+    cdef int count, i
     while at < text.size:
-        left = text.size - at
-        block = text.start + at
-        if left < BLOCK and reader.readable_end - block < BLOCK:
-            memset(last_block, 0, BLOCK)
-            memcpy(last_block, block, <size_t>left)
-            block = last_block
-        if not _fold_block(block, lower + at, &token_bits, left):
+        if not _fold_block(_whole_block(reader, text, at, copied), lower + at, text.size - at, &token_bits):
             return False
-        # An edge is where a token begins or has ended.
-        edges = token_bits ^ (token_bits << 1 | inside)
-        inside = token_bits >> 63
-        while edges:
-            end = at + lowest_bit(edges)
-            edges &= edges - 1
-            if token_bits >> (end - at) & 1:
-                start = end
-            else:
-                _add_token(hashes, lower + start, min(end - start, MAX_TOKEN_CHARS))
+        count = _hash_tokens(lower, at, token_bits, &token, hashes, found)
+        # First all hashes, then all look-ups: so the processor works on several at a time.
+        for i in range(count):
+            add_key(hashes, found[i])
         at += BLOCK
-    if inside:
-        _add_token(hashes, lower + start, min(text.size - start, MAX_TOKEN_CHARS))
+    if token.is_open:
+        add_key(hashes, _hash_of(lower, token.start, text.size))
     return True
 
 
-cdef inline bint _fold_block(Cursor text, unsigned char *lower, uint64_t *token_bits, Py_ssize_t size) noexcept nogil:
+cdef inline Cursor _whole_block(Reader *reader, Span text, Py_ssize_t at, unsigned char *copied) noexcept nogil:
+    """Return the 64 bytes from ``at`` on, a copy when not so many may be read."""
+    cdef Cursor block = text.start + at
+    if reader.readable_end - block >= BLOCK:
+        return block
+    memset(copied, 0, BLOCK)
+    memcpy(copied, block, <size_t>(text.size - at))
+    return copied
+
+
+cdef inline int _hash_tokens(
+    Cursor lower, Py_ssize_t at, uint64_t token_bits, OpenToken *token, const KeySet *hashes, uint64_t *found
+) noexcept nogil:
+    """Hash the tokens that end in the block at ``at``; return how many they are."""
+    cdef uint64_t bits_before = token_bits << 1 | token.is_open
+    cdef uint64_t starts = token_bits & ~bits_before
+    cdef uint64_t ends = bits_before & ~token_bits
+    cdef Py_ssize_t start = token.start
+    cdef int count = 0
+    if not token.is_open:
+        start = at + _next_bit(starts)
+        starts &= starts - 1
+    while ends:
+        found[count] = _hash_of(lower, start, at + _next_bit(ends))
+        prefetch_key(hashes, found[count])
+        count += 1
+        ends &= ends - 1
+        start = at + _next_bit(starts)
+        starts &= starts - 1
+    token.start = start
+    token.is_open = token_bits >> 63
+    return count
+
+
+cdef inline int _next_bit(uint64_t bits) noexcept nogil:
+    """Return the position of the lowest bit, or that of the last one when there is none."""
+    return lowest_bit(bits | <uint64_t>1 << 63)
+
+
+cdef inline uint64_t _hash_of(Cursor lower, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    return token_hash(lower + start, min(end - start, MAX_TOKEN_CHARS))
+
+
+cdef inline bint _fold_block(Cursor text, unsigned char *lower, Py_ssize_t size, uint64_t *token_bits) noexcept nogil:
     """Lower-case 64 bytes and tell which of the first ``size`` are token characters; False when one is above 127."""
     cdef unsigned char kinds[BLOCK]
     cdef unsigned char c, small
-    cdef uint64_t bits = 0, highs = 0, valid = <uint64_t>-1
+    cdef uint64_t valid = <uint64_t>-1
     cdef int i
     for i in range(BLOCK):
         c = text[i]
@@ -106,21 +141,26 @@ cdef inline bint _fold_block(Cursor text, unsigned char *lower, uint64_t *token_
         kinds[i] = 0x80 if (
             (<unsigned char>(small - 0x61) < 26) | (<unsigned char>(c - 0x30) < 10) | (c == 0x5f)
         ) else 0
-    for i in range(BLOCK // 8):
-        # One bit of each byte, gathered in the highest byte of the product.
-        bits |= (((load_little_endian(kinds + 8 * i) >> 7) * 0x0102040810204080ULL) >> 56) << (8 * i)
     if size < BLOCK:
         valid = (<uint64_t>1 << size) - 1
-    for i in range(min(size, BLOCK)):
-        highs |= text[i] & 0x80
-    token_bits[0] = bits & valid
-    return highs == 0
+    token_bits[0] = _highest_bits(kinds) & valid
+    return _highest_bits(text) & valid == 0
+
+
+cdef inline uint64_t _highest_bits(Cursor block) noexcept nogil:
+    """Return the highest bit of each of 64 bytes."""
+    cdef uint64_t bits = 0
+    cdef int i
+    for i in range(BLOCK // WORD):
+        # The product gathers the lowest bits of eight bytes in its highest byte.
+        bits |= ((load_little_endian(block + WORD * i) >> 7 & ONES) * 0x0102040810204080ULL >> 56) << (WORD * i)
+    return bits
 
 
 cdef inline void _add_unicode(Reader *reader, Span text, KeySet *hashes) noexcept nogil:
     """Add the tokens of a text that is UTF-8."""
     cdef Cursor at = text.start, end = text.start + text.size
-    cdef unsigned char token[MAX_TOKEN_CHARS * MAX_CHAR_BYTES + 8]
+    cdef unsigned char token[MAX_TOKEN_CHARS * MAX_CHAR_BYTES + PADDING]
     cdef Py_ssize_t size = 0
     cdef int chars = 0
     cdef uint32_t c
@@ -129,13 +169,13 @@ cdef inline void _add_unicode(Reader *reader, Span text, KeySet *hashes) noexcep
         c = _folded(reader.characters, c)
         if c == 0:
             if size:
-                _add_token(hashes, token, size)
+                add_key(hashes, token_hash(token, size))
             size = chars = 0
         elif chars < MAX_TOKEN_CHARS:
             size += _write_char(token + size, c)
             chars += 1
     if size:
-        _add_token(hashes, token, size)
+        add_key(hashes, token_hash(token, size))
 
 
 cdef inline uint32_t _folded(const Characters *characters, uint32_t c) noexcept nogil:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -55,7 +55,7 @@ def rows_of_copy(stream: bytes) -> tuple[bytes, array[int]]:
     return rows, row_ends
 
 
-def survey_rows(rows: bytes, row_ends: Sequence[int]) -> tuple[tuple[Block, ...], tuple[Count, ...]]:
+def survey_rows(rows: bytes, row_ends: array[int]) -> tuple[tuple[Block, ...], tuple[Count, ...]]:
     """Find out what encoded rows are about.
 
     Args:
@@ -74,7 +74,7 @@ def survey_rows(rows: bytes, row_ends: Sequence[int]) -> tuple[tuple[Block, ...]
     return survey.blocks(), survey.counts()
 
 
-def read_records(rows: bytes, row_ends: Sequence[int]) -> Iterator[tuple[int, Record]]:
+def read_records(rows: bytes, row_ends: array[int]) -> Iterator[tuple[int, Record]]:
     """Yield the id of each row and its record, as far as a survey needs that; see :func:`survey_rows`."""
     start = 0
     for end in row_ends:
