@@ -30,6 +30,7 @@ from logstreamd.api.counts import CountsResource
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
+from logstreamd.api.tail import TailResource
 from logstreamd.config import HTTP_INPUT, Config, redacted
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
@@ -43,6 +44,7 @@ from logstreamd.ownlog import writes_json
 from logstreamd.query.counts import CountReader
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
+from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.report import Report, announce
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
@@ -92,6 +94,7 @@ class _Daemon:
         self._spool = _build_spool(config)
         self._spool_opened = False
         self._inputs: list[UdpInput | TcpInput] = []
+        self._recent = RecentBatches()
         self._death: Death | None = None
         self._database_directories: list[str] = []
 
@@ -197,6 +200,7 @@ class _Daemon:
             prepare=keeper.prepare,
             policy_of=lambda name: policies.get(name, default_policy),
             metrics=self._metrics,
+            watcher=self._recent,
         )
         stack.push_async_callback(self._stop_writer, writer, keeper)
         self._supervisor.start("database keeper", keeper.run())
@@ -282,6 +286,8 @@ class _Daemon:
         )
         stack.push_async_callback(pool.close)
         database = Database(pool, max_concurrent=http.max_concurrent_queries)
+        reader = LogReader(database)
+        follower = await self._start_follower(stack, dsn)
         writer = self._config.writer
         http_input = HttpInput(
             HTTP_INPUT,
@@ -298,7 +304,8 @@ class _Daemon:
             [
                 StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
                 IngestResource(http_input),
-                LogsResource(LogReader(database), max_rows=http.max_rows),
+                LogsResource(reader, max_rows=http.max_rows),
+                TailResource(follower, reader, max_rows=http.max_rows),
                 CountsResource(CountReader(database)),
             ],
             metrics=self._metrics,
@@ -307,8 +314,21 @@ class _Daemon:
         server = HttpServer(application, host=http.listen.host, port=http.listen.port)
         await server.start()
         stack.push_async_callback(server.stop)
+        stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
         _log.info("listening", type="http", addresses=server.endpoints)
         return server
+
+    async def _start_follower(self, stack: AsyncExitStack, dsn: str) -> Follower:
+        """Start what live tails have in common; it rests while nobody follows."""
+        http = self._config.http
+        settings = self._connection_settings(dsn, http.query_timeout_seconds)
+        # Of its own, so that no search has to wait for a tail, nor a tail for a search: one for new rows, one for old.
+        pool = await create_reader_pool(settings, max_size=2, purpose="tail")
+        stack.push_async_callback(pool.close)
+        feed = Feed(Database(pool, max_concurrent=2))
+        follower = Follower(feed, self._recent, self._metrics, max_clients=http.max_tail_clients)
+        self._supervisor.start("tail", follower.run())
+        return follower
 
     def _announce(self, server: HttpServer, dsn: str) -> None:
         config = self._config

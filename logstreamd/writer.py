@@ -30,7 +30,7 @@ from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.implementation import encode
 from logstreamd.wire.policy import Policy
 
-__all__ = ["Writer"]
+__all__ = ["StoreWatcher", "Writer"]
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +60,16 @@ class SpoolReader(Protocol):
         """Return how many frames wait."""
 
 
+class StoreWatcher(Protocol):
+    """Somebody who wants to know what is stored."""
+
+    def storing(self, encoded: Encoded) -> None:
+        """A batch is about to be stored."""
+
+    def stored(self) -> None:
+        """A batch is stored."""
+
+
 class Writer:
     """Stores what the spool holds.
 
@@ -70,6 +80,7 @@ class Writer:
         prepare: makes the database ready for rows of these times (microseconds since the epoch): partitions.
         policy_of: time zone and window of an input, by its name.
         metrics: counted per batch.
+        watcher: told of every batch.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class Writer:
         prepare: Callable[[Session, int, int], Awaitable[None]],
         policy_of: Callable[[str], Policy],
         metrics: Metrics,
+        watcher: StoreWatcher | None = None,
     ) -> None:
         self._spool = spool
         self._sessions = sessions
@@ -87,6 +99,7 @@ class Writer:
         self._prepare = prepare
         self._policy_of = policy_of
         self._metrics = metrics
+        self._watcher = watcher
         self._numbers: list[int] = []
         self._taking = asyncio.Lock()
         self._acknowledged = asyncio.Event()
@@ -117,7 +130,11 @@ class Writer:
     async def _store_next(self, session: Session) -> None:
         spooled, number = await self._take(session)
         encoded = await self._encode(spooled.batch, number)
+        if self._watcher is not None:
+            self._watcher.storing(encoded)
         stored = await retry(lambda: self._store(session, spooled, encoded))
+        if self._watcher is not None:
+            self._watcher.stored()
         self._spool.acknowledge([spooled.seq])
         self._count(spooled.batch, stored)
         self._acknowledged.set()
