@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 
 from logstreamd.alerts.condition import Condition
 from logstreamd.alerts.group_key import GroupKey
@@ -13,11 +12,11 @@ from logstreamd.alerts.template import Template
 from logstreamd.query.filter import Filter
 from logstreamd.query.filter.tree import EVERYTHING
 
-__all__ = ["ALERT_NAME_LABEL", "Rule", "RuleGroup"]
+__all__ = ["ALERT_NAME_LABEL", "DEFAULT_LIMIT", "DEFAULT_SAMPLES", "Rule", "RuleGroup"]
 
 ALERT_NAME_LABEL = "alertname"
-
-_NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
+DEFAULT_SAMPLES = 3
+DEFAULT_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,12 @@ class Rule:
     by: tuple[GroupKey, ...] = ()
     for_: timedelta = timedelta()
     keep_firing_for: timedelta = timedelta()
-    labels: Mapping[str, Template] = field(default=_NO_TEMPLATES)
-    annotations: Mapping[str, Template] = field(default=_NO_TEMPLATES)
-    samples: int = 3
+    labels: Mapping[str, Template] = field(default_factory=dict)
+    annotations: Mapping[str, Template] = field(default_factory=dict)
+    samples: int = DEFAULT_SAMPLES
     notify: tuple[str, ...] = ()
     interval: timedelta = timedelta(minutes=1)
-    limit: int = 200
+    limit: int = DEFAULT_LIMIT
 
     def labels_of(self, group: tuple[str, ...]) -> dict[str, str]:
         """Return the labels of a group's alert; an empty label is none, as in Prometheus."""
