@@ -30,9 +30,11 @@ class Database:
     Args:
         pool: read-only connections with a statement timeout.
         max_concurrent: questions that may be asked at once; one more is refused.
+        timeout_seconds: for all statements of a question together; None: each has the time of the pool's connections.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int, timeout_seconds: float | None = None) -> None:
+        self.timeout_seconds = timeout_seconds
         self._pool = pool
         self._max_concurrent = max_concurrent
         self._running = 0

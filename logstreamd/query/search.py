@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import asyncpg
@@ -13,17 +13,15 @@ import msgspec
 
 from logstreamd.query.cursor import decode_cursor, encode_cursor
 from logstreamd.query.database import Database
-from logstreamd.query.filter import to_sql
+from logstreamd.query.deadline import Deadline
 from logstreamd.query.parameters import collect, read_choice, read_count
 from logstreamd.query.scope import SCOPE_ONCE, SCOPE_PARAMETERS, SCOPE_PREFIXES, Scope, read_scope
-from logstreamd.query.windows import window_starts
+from logstreamd.query.walk import Walk
 from logstreamd.record import LEVELS
 from logstreamd.storage.migrate import Connection
-from logstreamd.storage.queries import load_queries
 
 __all__ = ["LogReader", "Page", "Search", "parse_search"]
 
-_SQL = load_queries("logs.sql", package="logstreamd.query")
 _COLUMNS_AFTER_LEVEL = (
     "severity", "facility", "host", "service", "proc_id", "msg_id", "trace_id", "message", "attrs", "input", "peer"
 )  # fmt: skip
@@ -103,7 +101,7 @@ class LogReader:
         started = time.perf_counter()
         with self._database.question():
             async with self._database.reading() as connection:
-                rows = await _fetch_rows(connection, search)
+                rows = await self._walk(connection, search).run()
         page, more = rows[: search.limit], len(rows) > search.limit
         return Page(
             logs=[_as_log(row) for row in page],
@@ -111,25 +109,10 @@ class LogReader:
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
         )
 
-
-async def _fetch_rows(connection: Connection, search: Search) -> list[asyncpg.Record]:
-    if search.order == "asc":
-        return await _fetch_from(connection, search, search.scope.start)
-    newest = search.after[0] if search.after else search.scope.end
-    rows: list[asyncpg.Record] = []
-    for start in window_starts(search.scope.start, newest, datetime.now(UTC)):
-        rows = await _fetch_from(connection, search, start)
-        if len(rows) > search.limit:
-            break
-    return rows
-
-
-async def _fetch_from(connection: Connection, search: Search, start: datetime) -> list[asyncpg.Record]:
-    """Ask for the rows from ``start`` on, and one more than wanted: it tells whether there is a next page."""
-    after_ts, after_id = search.after or (None, None)
-    condition, parameters = to_sql(search.scope.filter, 6)
-    statement = _SQL["newest" if search.order == "desc" else "oldest"].replace("<filter>", condition)
-    return await connection.fetch(statement, start, search.scope.end, after_ts, after_id, search.limit + 1, *parameters)
+    def _walk(self, connection: Connection, search: Search) -> Walk:
+        # One more than wanted: it tells whether there is a next page.
+        deadline = Deadline(self._database.timeout_seconds)
+        return Walk(connection, search.scope, search.order, search.after, search.limit + 1, deadline)
 
 
 def _as_log(row: asyncpg.Record) -> dict[str, Any]:

@@ -81,7 +81,8 @@ async def connect(settings: ConnectionSettings, *, purpose: str) -> asyncpg.Conn
 async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, purpose: str = "query") -> asyncpg.Pool:
     """Open a pool of connections that can only read; each is made when it is first needed.
 
-    Every execution is planned anew, so that the partitions of other days are pruned by the times asked for.
+    Every execution is planned anew, so that the partitions of other days are pruned by the times asked for. All statements
+    of a transaction see one state of the database: what is read in several steps must not change between them.
 
     Args:
         settings: where to and how long.
@@ -95,7 +96,11 @@ async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, pur
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.command_timeout_seconds,
         server_settings=_server_settings(settings, purpose)
-        | {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"},
+        | {
+            "default_transaction_read_only": "on",
+            "default_transaction_isolation": "repeatable read",
+            "plan_cache_mode": "force_custom_plan",
+        },
     )
     await pool
     return pool

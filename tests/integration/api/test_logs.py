@@ -216,6 +216,7 @@ async def test_a_query_that_takes_too_long_is_ended_and_nothing_of_it_is_left(
 
 
 async def test_a_table_that_is_locked_is_not_waited_for(searchable: Any, connection: asyncpg.Connection) -> None:
+    await store(connection, "a row to look at")
     async with connection.transaction():
         await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
         assert (await searchable.get("/api/v1/logs"))[0] == 504
