@@ -81,8 +81,8 @@ async def connect(settings: ConnectionSettings, *, purpose: str) -> asyncpg.Conn
 async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, purpose: str = "query") -> asyncpg.Pool:
     """Open a pool of connections that can only read; each is made when it is first needed.
 
-    Every execution is planned anew, so that the partitions of other days are pruned by the times asked for. All statements
-    of a transaction see one state of the database: what is read in several steps must not change between them.
+    Every execution is planned anew, so that the partitions of other days are pruned by the times asked for. All
+    statements of a transaction see one state of the database: what is read in several steps must not change between.
 
     Args:
         settings: where to and how long.
