@@ -1,15 +1,18 @@
-"""Both twins of encode side by side: batches of given frames, and the demand that their rows are the same bytes."""
+"""Both twins of encode and survey side by side: given frames or records, and the demand that the results are equal."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from datetime import timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from logstreamd.wire import copy_binary
+from logstreamd.record import Record
+from logstreamd.wire import copy_binary, copy_rows
 from logstreamd.wire.batch import MAX_ROWS, Batch
+from logstreamd.wire.block import Block, Count, Survey
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.policy import Policy
 
@@ -55,6 +58,38 @@ def encode_with_both(batch: Batch, policy: Policy = WIDE, first_id: int = FIRST_
         assert _first_difference(encoded, expected, batch) is None
     assert encoded == expected
     return left
+
+
+def rows_of(records: Iterable[Record], first_id: int = FIRST_ID) -> tuple[bytes, array[int]]:
+    """Encode records with the plain twin; return the rows and where they end."""
+    rows, row_ends = bytearray(), array("I")
+    for row_id, record in enumerate(records, first_id):
+        rows += copy_binary._row(row_id, record, copy_binary._text("edge"), copy_binary._inet("192.0.2.1"))
+        row_ends.append(len(rows))
+    return bytes(rows), row_ends
+
+
+def compiled_survey() -> Callable[[bytes, array[int]], tuple[tuple[Block, ...], tuple[Count, ...]]]:
+    """Return the compiled survey of rows; skip where it is not built."""
+    module = pytest.importorskip(
+        "logstreamd.wire._survey",
+        reason="the compiled twins are not built (python setup.py build_ext --inplace)",
+        exc_type=ImportError,
+    )
+    found: Callable[[bytes, array[int]], tuple[tuple[Block, ...], tuple[Count, ...]]] = module.survey_rows
+    return found
+
+
+def survey_with_all(records: list[Record]) -> tuple[tuple[Block, ...], tuple[Count, ...]]:
+    """Survey records as they are, and their rows with both twins, and compare."""
+    survey = Survey()
+    for row_id, record in enumerate(records, FIRST_ID):
+        survey.add(row_id, record)
+    expected = survey.blocks(), survey.counts()
+    rows, row_ends = rows_of(records)
+    assert copy_rows.survey_rows(rows, row_ends) == expected
+    assert compiled_survey()(rows, row_ends) == expected
+    return expected
 
 
 def _first_difference(encoded: Encoded, expected: Encoded, batch: Batch) -> tuple[bytes, bytes, bytes] | None:

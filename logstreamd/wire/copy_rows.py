@@ -89,7 +89,10 @@ def counted_by(rows: bytes, start: int, end: int) -> tuple[int, str | None, int]
 
 
 def _row(rows: bytes, start: int, end: int) -> dict[str, bytes | None]:
-    return dict(zip(COLUMNS, (column for column, _ in _columns(rows, start, end)), strict=True))
+    columns = list(_columns(rows, start, end))
+    if columns[-1][1] != end:
+        raise ValueError(f"the row that begins at byte {start} does not end at byte {end}")
+    return {name: column for name, (column, _) in zip(COLUMNS, columns, strict=True)}
 
 
 def _columns(rows: bytes, start: int, end: int) -> Iterator[tuple[bytes | None, int]]:
