@@ -5,6 +5,4 @@ from logstreamd.wire.ingest_body import Body
 
 __all__ = ["read_body"]
 
-def read_body(
-    body: bytes | bytearray, new_batch: Callable[[], Batch], *, received_at: int, max_lines: int
-) -> Body: ...
+def read_body(body: bytes | bytearray, new_batch: Callable[[], Batch], *, received_at: int, max_lines: int) -> Body: ...

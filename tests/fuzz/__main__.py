@@ -1,7 +1,7 @@
-"""``make fuzz``: both twins of encode under clang's sanitizers, first through their tests, then through libFuzzer.
+"""``make fuzz``: the twins of encode and read_body under clang's sanitizers, through their tests, then libFuzzer.
 
-Everything lies in ``build/fuzz``: a copy of the package with its compiled modules instrumented, the corpus (which grows
-from run to run, from the conformance vectors on), and a file for each finding.
+Everything lies in ``build/fuzz``: a copy of the package with its compiled modules instrumented, a corpus for each
+target (which grows from run to run, from the conformance vectors on), and a file for each finding.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ TWIN_TESTS = (
     "tests/unit/wire/test_encode.py",
     "tests/property/test_encode_twins.py",
     "tests/property/test_split_twins.py",
+    "tests/unit/wire/test_ingest_body.py",
+    "tests/property/test_ingest_body_twins.py",
     "tests/conformance/test_compiled_vectors.py",
 )
 JSON_SEEDS = (
@@ -31,6 +33,14 @@ JSON_SEEDS = (
     b'{"ts":1795302000.25,"lvl":30,"app":7,"msg":"\\u00fc\\n","x":[1,-2,3.50,true,null,{"a":"\\/\\ud83d\\ude00"}]}',
     b' { "a" : { "b" : [ ] } } ',
 )
+BODY_SEEDS = (
+    *JSON_SEEDS,
+    b"\r\n".join(JSON_SEEDS),
+    b"[" + b" , ".join(JSON_SEEDS) + b"]\n",
+    b'{\n  "log": "m",\n  "tags": {"a": 1, "b": [true]}\n}\n',
+    b'{"msg":"m","tags":["a","\\\\\\""],"traceId":"t","@timestamp":"2026-11-21t23:00:00,5+0100"}\n\n[]',
+)
+TARGETS = ("encode", "ingest_body")
 
 
 def build(clang: str) -> None:
@@ -64,29 +74,32 @@ def sanitized() -> dict[str, str]:
     }
 
 
-def seeds() -> Iterator[bytes]:
-    """Yield the frames that the search starts from."""
+def seeds(target: str) -> Iterator[bytes]:
+    """Yield the frames, or bodies, that the search starts from."""
+    if target == "ingest_body":
+        yield from BODY_SEEDS
+        return
     yield from (vector.raw for vector in (*load("message"), *load_devices()))
     yield from JSON_SEEDS
 
 
-def fuzz(seconds: int) -> int:
+def fuzz(target: str, seconds: int) -> int:
     """Search for as long as that; return libFuzzer's exit status, not 0 after a finding."""
-    corpus = PLACE / "corpus"
+    corpus = PLACE / f"corpus-{target}"
     corpus.mkdir(exist_ok=True)
-    for number, seed in enumerate(seeds()):
+    for number, seed in enumerate(seeds(target)):
         (corpus / f"seed-{number:04}").write_bytes(seed)
     command = [
-        *(sys.executable, "tests/fuzz/fuzz_encode.py", str(corpus)),
+        *(sys.executable, f"tests/fuzz/fuzz_{target}.py", str(corpus)),
         *(f"-max_total_time={seconds}", "-timeout=10", "-print_final_stats=1"),
-        *("-dict=tests/fuzz/frames.dict", f"-artifact_prefix={PLACE}/finding-"),
+        *("-dict=tests/fuzz/frames.dict", f"-artifact_prefix={PLACE}/finding-{target}-"),
     ]
     return subprocess.run(command, cwd=PLACE, env=sanitized(), check=False).returncode
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make fuzz", description="Look for a frame that the twins read differently.")
-    parser.add_argument("--seconds", type=int, default=300, help="how long libFuzzer searches (300)")
+    parser.add_argument("--seconds", type=int, default=300, help="how long libFuzzer searches each target (300)")
     arguments = parser.parse_args()
     clang = shutil.which("clang") or shutil.which("clang-14")
     if clang is None:
@@ -96,7 +109,8 @@ def main() -> int:
     build(clang)
     tests = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--timeout", "1800"]
     done = subprocess.run([*tests, *TWIN_TESTS], cwd=PLACE, env=sanitized(), check=False)
-    return done.returncode or fuzz(arguments.seconds)
+    searches = (fuzz(target, arguments.seconds) for target in TARGETS)
+    return done.returncode or next(filter(None, searches), 0)
 
 
 if __name__ == "__main__":
