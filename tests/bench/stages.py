@@ -23,7 +23,7 @@ from logstreamd.spool.rows import Row
 from logstreamd.storage.migrate import migrate
 from logstreamd.storage.partitions import Partitions, days_between
 from logstreamd.storage.store import store_batch
-from logstreamd.wire import copy_binary, framing
+from logstreamd.wire import copy_binary, copy_rows, framing
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.policy import Policy
@@ -67,8 +67,8 @@ def measure_stages(rows: int, dsn: str, directory: Path) -> list[Stage]:
         directory: for a spool.
     """
     lines = b"".join(one + b"\n" for one in syslog_messages(rows))
-    split, encode = _compiled("wire._split"), _compiled("wire._encode")
-    batches = _split(framing.Framer, lines)
+    split, encode, survey = _compiled("wire._split"), _compiled("wire._encode"), _compiled("wire._survey")
+    batches, of_json = _split(framing.Framer, lines), _batches(json_messages(rows))
     encoded = [_encoder(encode)(batch, number << 16, Policy()) for number, batch in enumerate(batches, 1)]
     found = [
         Stage("read, TCP: the kernel's copy", _quickest(lambda: _read(lines), rows)),
@@ -77,7 +77,9 @@ def measure_stages(rows: int, dsn: str, directory: Path) -> list[Stage]:
         Stage("spool: append, commit, delete", _quickest(lambda: _spool(batches, directory), rows)),
         _encoding("encode, RFC 5424", batches, encode),
         _encoding("encode, RFC 3164", _batches(bsd_messages(rows)), encode),
-        _encoding("encode, JSON", _batches(json_messages(rows)), encode),
+        _encoding("encode, JSON", of_json, encode),
+        _surveying("of that: survey, RFC 5424", encoded, survey),
+        _surveying("of that: survey, JSON", [_encoder(encode)(batch, 1 << 16, Policy()) for batch in of_json], survey),
     ]
     return [*found, Stage("store: the client's side of COPY", asyncio.run(_store(dsn, batches, encoded)) / rows * 1e6)]
 
@@ -174,6 +176,18 @@ def _encoding(name: str, batches: Sequence[Batch], compiled: ModuleType | None) 
     part = batches[: max(1, len(batches) // _PYTHON_PART)]
     us = None if compiled is None else _quickest(lambda: encode(compiled, batches), sum(map(len, batches)))
     return Stage(name, us, _quickest(lambda: encode(copy_binary, part), sum(map(len, part))))
+
+
+def _surveying(name: str, encoded: Sequence[Encoded], compiled: ModuleType | None) -> Stage:
+    """Measure the second pass of encode: what the rows are about."""
+
+    def survey(module: Any, some: Sequence[Encoded]) -> None:
+        for one in some:
+            module.survey_rows(one.rows, one.row_ends)
+
+    part = encoded[: max(1, len(encoded) // _PYTHON_PART)]
+    us = None if compiled is None else _quickest(lambda: survey(compiled, encoded), sum(map(len, encoded)))
+    return Stage(name, us, _quickest(lambda: survey(copy_rows, part), sum(map(len, part))))
 
 
 def _spool(batches: Sequence[Batch], directory: Path) -> None:
