@@ -23,7 +23,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from pathlib import Path
 from logstreamd.alerts.condition import Absent, Condition, Spike
 from logstreamd.alerts.condition_text import read_condition
 from logstreamd.alerts.rule import ALERT_NAME_LABEL, DEFAULT_LIMIT, DEFAULT_SAMPLES, Rule, RuleGroup
-from logstreamd.alerts.rule_values import read_keys, read_name, read_templates
+from logstreamd.alerts.rule_values import read_keys, read_name, read_templates, timedelta_reader
 from logstreamd.alerts.template import Template
 from logstreamd.alerts.yaml_node import Fields, Node, YamlFile, read_text_value
 from logstreamd.config.problems import ConfigError, Place, did_you_mean, shown
@@ -116,7 +116,7 @@ class _RuleReader:
     def _group(self, node: Node) -> RuleGroup | None:
         fields = node.fields(_GROUP_KEYS, required=("name", "rules"))
         name = _read_new_name(fields, "name", self.group_places)
-        interval = fields.read_or("interval", _timedelta(_INTERVAL), self.default_interval)
+        interval = fields.read_or("interval", timedelta_reader(_INTERVAL), self.default_interval)
         limit = fields.read("limit", _LIMIT.read) or DEFAULT_LIMIT
         labels = read_templates(fields, "labels", known=(), identify=True)
         read = [self._rule(one, labels) for one in fields.elements("rules", _MOST_RULES)]
@@ -130,11 +130,11 @@ class _RuleReader:
         by = read_keys(fields, "by", taken=group_labels)
         grouped = {key.label for key in by}
         labels = {**group_labels, **read_templates(fields, "labels", known=grouped, identify=True)}
-        over = fields.read("over", _timedelta(_OVER))
+        over = fields.read("over", timedelta_reader(_OVER))
         condition = fields.read("condition", lambda written: _read_condition(written, over))
         query = fields.read("query", _read_query)
-        for_ = fields.read_or("for", _timedelta(_FOR), timedelta())
-        keep_firing_for = fields.read_or("keep_firing_for", _timedelta(_FOR), timedelta())
+        for_ = fields.read_or("for", timedelta_reader(_FOR), timedelta())
+        keep_firing_for = fields.read_or("keep_firing_for", timedelta_reader(_FOR), timedelta())
         annotations = read_templates(fields, "annotations", known={ALERT_NAME_LABEL, *grouped, *labels}, identify=False)
         samples = fields.read("samples", _SAMPLES.read)
         notify = self._notifiers(fields)
@@ -168,10 +168,6 @@ def _read_new_name(fields: Fields, key: str, places: dict[str, Place]) -> str | 
     if first != node.place:
         node.refuse(f"duplicate name {shown(name)} (first at {first.file}:{first.line})")
     return name
-
-
-def _timedelta(duration: Duration) -> Callable[[object], timedelta]:
-    return lambda value: timedelta(seconds=duration.read(value))
 
 
 def _read_query(value: object) -> Filter:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from logstreamd.alerts.group_key import GroupKey, read_group_key
 from logstreamd.alerts.rule import ALERT_NAME_LABEL
 from logstreamd.alerts.template import Template, read_template
 from logstreamd.alerts.yaml_node import Fields, Node, read_text_value
 from logstreamd.config.problems import shown
+from logstreamd.config.units import Duration
 
-__all__ = ["read_keys", "read_name", "read_templates"]
+__all__ = ["read_keys", "read_name", "read_templates", "timedelta_reader"]
 
 _NAME_MAX_CHARS = 128  # it stands in every message, and in metrics
 _MOST_KEYS = 5  # each multiplies the groups
@@ -30,6 +32,11 @@ def read_name(value: object) -> str:
     if not name.strip() or not name.isprintable() or len(name) > _NAME_MAX_CHARS:
         raise ValueError(f"must be a name of 1..{_NAME_MAX_CHARS} characters (got {shown(name)})")
     return name
+
+
+def timedelta_reader(duration: Duration) -> Callable[[object], timedelta]:
+    """Return what reads a duration within bounds."""
+    return lambda value: timedelta(seconds=duration.read(value))
 
 
 def read_keys(fields: Fields, field: str, taken: Collection[str]) -> tuple[GroupKey, ...]:

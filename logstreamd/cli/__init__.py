@@ -10,6 +10,7 @@ import click
 from logstreamd import __version__
 from logstreamd.cli.check_config import check_config
 from logstreamd.cli.database import db
+from logstreamd.cli.rules import rules
 from logstreamd.cli.run import run
 from logstreamd.cli.spool import spool
 
@@ -27,7 +28,7 @@ def version() -> None:
     click.echo(f"logstreamd {__version__}")
 
 
-for _command in (run, check_config, db, spool):
+for _command in (run, check_config, db, rules, spool):
     cli.add_command(_command)
 
 
