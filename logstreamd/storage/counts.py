@@ -50,4 +50,5 @@ async def fold_counts(connection: Connection) -> Folded:
     async with transaction(connection):
         if not await try_turn(connection):
             return Folded(0, 0)
-        return Folded(*await connection.fetchrow(_SQL["fold"], MAX_BATCHES))
+        (done,) = await connection.fetch(_SQL["fold"], MAX_BATCHES)
+        return Folded(done["batches"], done["counts"])

@@ -15,7 +15,7 @@ from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
 from logstreamd.wire.block import Block, Count
 
-__all__ = ["insert_block", "insert_survey"]
+__all__ = ["block_values", "insert_survey"]
 
 _SQL = load_queries("survey.sql")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,18 +35,14 @@ async def insert_survey(
     """
     if not blocks:
         return
-    first, *others = (_block_values(block, bytes_per_row) for block in blocks)
+    first, *others = (block_values(block, bytes_per_row) for block in blocks)
     await connection.execute(_SQL["insert_counts_and_block"], *first, *_count_values(counts))
     if others:
         await connection.executemany(_SQL["insert_block"], others)
 
 
-async def insert_block(connection: Connection, block: Block, *, bytes_per_row: float) -> None:
-    """Store one block."""
-    await connection.execute(_SQL["insert_block"], *_block_values(block, bytes_per_row))
-
-
-def _block_values(block: Block, bytes_per_row: float) -> tuple[Any, ...]:
+def block_values(block: Block, bytes_per_row: float) -> tuple[Any, ...]:
+    """Return a block as the columns of the table, from ``day`` to ``bloom``."""
     return (
         date.fromordinal(_EPOCH_ORDINAL + block.day),
         block.first_id,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -19,15 +20,18 @@ __all__ = ["transaction"]
 
 
 @asynccontextmanager
-async def transaction(connection: asyncpg.Connection | PoolConnectionProxy) -> AsyncIterator[None]:
+async def transaction(
+    connection: asyncpg.Connection | PoolConnectionProxy, isolation: Literal["repeatable_read"] | None = None
+) -> AsyncIterator[None]:
     """Run a block in a transaction, or in a savepoint when the connection is in a transaction already.
 
     After a TimeoutError or a cancellation the connection is in an unknown state and must be closed.
 
     Args:
         connection: the one the block works on.
+        isolation: ``repeatable_read`` for one that sees a single moment of the database.
     """
-    work = connection.transaction()
+    work = connection.transaction(isolation=isolation)
     await work.start()
     try:
         yield
