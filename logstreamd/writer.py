@@ -50,6 +50,9 @@ class SpoolReader(Protocol):
     async def take(self) -> Spooled:
         """Return the next batch in order."""
 
+    def take_nowait(self) -> Spooled | None:
+        """Return the next batch, if one is waiting."""
+
     def assign(self, seq: int, number: int) -> None:
         """Remember the number a batch was given."""
 
@@ -124,12 +127,37 @@ class Writer:
     async def _work(self, session: Session) -> None:
         # Failing for want of a table would open the breaker in front of the migration that makes it.
         await self._ready()
+        spooled, encoded = await self._next(session)
         while True:
-            await self._store_next(session)
+            following = self._try_encode_ahead()
+            try:
+                await self._store_batch(session, spooled, encoded)
+                spooled, encoded = await (following or self._next(session))
+            finally:
+                if following is not None:
+                    following.cancel()
 
-    async def _store_next(self, session: Session) -> None:
+    async def _next(self, session: Session) -> tuple[Spooled, Encoded]:
+        """Wait for the next batch and encode it."""
         spooled, number = await self._take(session)
-        encoded = await self._encode(spooled.batch, number)
+        return await self._encode(spooled, number)
+
+    def _try_encode_ahead(self) -> asyncio.Task[tuple[Spooled, Encoded]] | None:
+        """Begin to encode the next batch while another is being stored, so that PostgreSQL need not wait for it.
+
+        Not when another worker, with nothing else to do, waits for the same batch; nor when batch numbers are used up:
+        they come over the connection that is busy storing.
+        """
+        if self._taking.locked() or not self._numbers:
+            return None
+        spooled = self._spool.take_nowait()
+        if spooled is None:
+            return None
+        number = self._numbers.pop() if spooled.number is None else spooled.number
+        self._spool.assign(spooled.seq, number)
+        return asyncio.create_task(self._encode(spooled, number), name="encode ahead")
+
+    async def _store_batch(self, session: Session, spooled: Spooled, encoded: Encoded) -> None:
         if self._watcher is not None:
             self._watcher.storing(encoded)
         stored = await retry(lambda: self._store(session, spooled, encoded))
@@ -155,13 +183,14 @@ class Writer:
             self._numbers = sorted(numbers, reverse=True)
         return self._numbers.pop()
 
-    async def _encode(self, batch: Batch, number: int) -> Encoded:
+    async def _encode(self, spooled: Spooled, number: int) -> tuple[Spooled, Encoded]:
+        batch = spooled.batch
         started = time.perf_counter()
         encoded = await asyncio.get_running_loop().run_in_executor(
             self._encoders, encode, batch, number * ROWS_PER_NUMBER, self._policy_of(batch.input)
         )
         self._metrics.encode_seconds.observe(time.perf_counter() - started)
-        return encoded
+        return spooled, encoded
 
     async def _store(self, session: Session, spooled: Spooled, encoded: Encoded) -> Stored:
         await self._prepare(session, encoded.ts_min, encoded.ts_max)

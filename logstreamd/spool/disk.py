@@ -180,6 +180,14 @@ class DiskSpool:
         self._refill()
         return spooled
 
+    def take_nowait(self) -> Spooled | None:
+        """Return the next durable batch, if it is in memory."""
+        if not len(self._window):
+            return None
+        spooled = self._window.take_nowait()
+        self._refill()
+        return spooled
+
     def assign(self, seq: int, number: int) -> None:
         """Remember the batch number of a taken batch; written soon, survives a kill."""
         spooled = self._window.taken(seq)

@@ -151,6 +151,9 @@ class Spool(Protocol):
             SpoolError: the spool was closed, or its owner died.
         """
 
+    def take_nowait(self) -> Spooled | None:
+        """Return the next durable batch as :meth:`take` does, or None when none is ready in memory."""
+
     def assign(self, seq: int, number: int) -> None:
         """Remember the batch number of a taken batch, so that a later run stores it under the same row
         ids.

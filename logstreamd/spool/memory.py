@@ -74,6 +74,10 @@ class MemorySpool:
         await self._window.wait()
         return self._window.take_nowait()
 
+    def take_nowait(self) -> Spooled | None:
+        """Return the next batch, if there is one."""
+        return self._window.take_nowait() if len(self._window) else None
+
     def assign(self, seq: int, number: int) -> None:
         """Remember the number of a taken batch."""
         spooled = self._window.taken(seq)

@@ -113,6 +113,40 @@ async def test_every_batch_is_stored_once_and_ids_follow_arrival(database: str, 
     assert tuple(marks or ()) == (100, 2_000)
 
 
+async def test_the_next_batch_is_encoded_while_one_is_being_stored(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    async with storing(database, workers=1) as one:
+        one.append(batch_of(["first"]))
+        await one.drained()  # batch numbers are claimed
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+            one.append(batch_of(["second"]), batch_of(["third"]), batch_of(["fourth"]))
+            async with asyncio.timeout(20):
+                while one.count("encode_seconds_count") < 3:
+                    await asyncio.sleep(0.01)
+            assert one.count("stored_batches_total") == 1
+        await one.drained()
+    assert await stored(connection) == ["first", "second", "third", "fourth"]
+
+
+async def test_a_batch_encoded_ahead_is_left_to_the_spool_when_the_writer_stops(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    spool = MemorySpool(window_bytes=1 << 24)
+    async with storing(database, workers=1, spool=spool) as one:
+        one.append(batch_of(["first"]))
+        await one.drained()
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+            one.append(batch_of(["second"]), batch_of(["third"]))
+            async with asyncio.timeout(20):
+                while one.count("encode_seconds_count") < 3:
+                    await asyncio.sleep(0.01)
+            await one.stop()
+            assert spool.frames_by_input() == {"tcp": 2}
+
+
 async def test_partitions_are_asked_for_before_a_batch_is_stored(database: str) -> None:
     async with storing(database, workers=1) as one:
         one.append(batch_of(["<13>1 2026-11-20T00:00:00Z h a - - - old", "new"]))
