@@ -17,6 +17,8 @@ cdef enum:
     MESSAGE = 5
     ATTRS = 6
     TEXT_COLUMNS = 7
+    VARIABLE_COLUMNS = 10
+    FEWEST_ROW_BYTES = FIXED_BYTES + VARIABLE_COLUMNS * LENGTH_BYTES
 
 
 cdef struct CopyRow:
@@ -74,6 +76,20 @@ cdef inline bint read_row(Cursor at, Cursor end, CopyRow *row) noexcept nogil:
         if at == NULL:
             return False
     return row.severity <= MAX_SEVERITY
+
+
+cdef inline Cursor end_of_row(Cursor at, Cursor end) noexcept nogil:
+    """Return where the row that begins here ends, NULL when it is none of ``logs``."""
+    cdef Span column
+    cdef int i
+    if end - at < FIXED_BYTES or not _is_begin_usual(at):
+        return NULL
+    at += FIXED_BYTES
+    for i in range(VARIABLE_COLUMNS):
+        at = _read_column(at, end, &column)
+        if at == NULL:
+            return NULL
+    return at
 
 
 cdef inline bint _is_begin_usual(Cursor at) noexcept nogil:

@@ -1,4 +1,4 @@
-"""The compiled twin of :func:`logstreamd.wire.copy_rows.survey_rows`: one pass over encoded rows, without the GIL.
+"""The compiled twins of :mod:`logstreamd.wire.copy_rows`: what rows are about, in one pass over them without the GIL.
 
 It looks at rows and not at frames, so that it does not matter which twin encoded a row, or whether it comes from
 PostgreSQL. What it can't read the Python twin reads, or refuses. The rooms of the house mirror the Python modules:
@@ -20,14 +20,14 @@ import os
 import sys
 from array import array
 
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from logstreamd.wire._attribute_text cimport add_attribute_tokens
 from logstreamd.wire._bloom cimport CELL_BYTES, fill_bloom
 from logstreamd.wire._copy_rows cimport (
-    ATTRS, HOST_COLUMN, MESSAGE, SERVICE_COLUMN, TRACE_ID, CopyRow, read_row,
+    ATTRS, FEWEST_ROW_BYTES, HOST_COLUMN, MESSAGE, SERVICE_COLUMN, TRACE_ID, CopyRow, end_of_row, read_row,
 )
 from logstreamd.wire._key_tables cimport KeyMap, KeySet, reserve_keys, value_of
 from logstreamd.wire._names cimport HOST, KEY_COUNT, SERVICE, Name, NameKind, Names, number_of
@@ -41,7 +41,7 @@ from logstreamd.wire.block import MAX_NAMES, Block, Count, in_order, listed
 from logstreamd.wire.bloom import bloom_bytes
 from logstreamd.wire.tokens import SEPARATORS, fold
 
-__all__ = ["survey_rows"]
+__all__ = ["rows_of_copy", "survey_rows"]
 
 cdef enum:
     SEVERITIES = 8
@@ -120,6 +120,35 @@ def survey_rows(rows, row_ends):
     if outcome == UNREADABLE:
         return copy_rows.survey_rows(rows, row_ends)
     return _blocks(&notes.survey), _counts(&notes.survey)
+
+
+def rows_of_copy(stream):
+    """Cut a COPY stream into its rows; see the Python twin."""
+    rows = copy_rows.without_frame(stream)
+    cdef const unsigned char[::1] data = rows
+    row_ends = array("I", bytes(4 * (len(rows) // FEWEST_ROW_BYTES)))
+    cdef uint32_t[::1] ends = row_ends
+    cdef Py_ssize_t count
+    if len(ends) == 0 or len(data) > UINT32_MAX:
+        return copy_rows.rows_of_copy(stream)
+    with nogil:
+        count = _cut(&data[0], data.shape[0], &ends[0])
+    if count < 0:
+        return copy_rows.rows_of_copy(stream)
+    return rows, row_ends[:count]
+
+
+cdef Py_ssize_t _cut(Cursor rows, Py_ssize_t size, uint32_t *row_ends) noexcept nogil:
+    """Write down where each row ends; return how many there are, or -1 when one is none of ``logs``."""
+    cdef Cursor at = rows, end = rows + size
+    cdef Py_ssize_t count = 0
+    while at < end:
+        at = end_of_row(at, end)
+        if at == NULL:
+            return -1
+        row_ends[count] = <uint32_t>(at - rows)
+        count += 1
+    return count
 
 
 cdef Outcome _look_at_all(

@@ -17,7 +17,16 @@ import msgspec
 from logstreamd.record import COLUMNS, LEVELS, Record
 from logstreamd.wire.block import Block, Count, Survey
 
-__all__ = ["EPOCH_2000_US", "HEADER", "TRAILER", "counted_by", "read_records", "rows_of_copy", "survey_rows"]
+__all__ = [
+    "EPOCH_2000_US",
+    "HEADER",
+    "TRAILER",
+    "counted_by",
+    "read_records",
+    "rows_of_copy",
+    "survey_rows",
+    "without_frame",
+]
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 TRAILER = struct.pack("!h", -1)
@@ -32,7 +41,7 @@ _decode_attrs = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def rows_of_copy(stream: bytes) -> tuple[bytes, array[int]]:
-    """Take the header and the trailer off a COPY stream.
+    """Cut a COPY stream into its rows.
 
     Args:
         stream: all of what PostgreSQL sent for the columns of ``logs``.
@@ -43,16 +52,21 @@ def rows_of_copy(stream: bytes) -> tuple[bytes, array[int]]:
     Raises:
         ValueError: this is not such a stream, or not the whole of it.
     """
-    if not stream.startswith(HEADER[:-4]) or not stream.endswith(TRAILER) or len(stream) < len(HEADER) + len(TRAILER):
-        raise ValueError("not a complete stream of binary COPY")
-    (extension,) = _unpack_length(stream, len(HEADER) - 4)
-    rows = stream[len(HEADER) + extension : -len(TRAILER)]
+    rows = without_frame(stream)
     row_ends = array("I")
     end = 0
     while end < len(rows):
         *_, (_, end) = _columns(rows, end, len(rows))
         row_ends.append(end)
     return rows, row_ends
+
+
+def without_frame(stream: bytes) -> bytes:
+    """Take the header and the trailer off a COPY stream; ValueError when one of them is missing."""
+    if not stream.startswith(HEADER[:-4]) or not stream.endswith(TRAILER) or len(stream) < len(HEADER) + len(TRAILER):
+        raise ValueError("not a complete stream of binary COPY")
+    (extension,) = _unpack_length(stream, len(HEADER) - 4)
+    return stream[len(HEADER) + extension : -len(TRAILER)]
 
 
 def survey_rows(rows: bytes, row_ends: array[int]) -> tuple[tuple[Block, ...], tuple[Count, ...]]:

@@ -11,8 +11,7 @@ from bench.workload import bsd_messages, json_messages, syslog_messages
 from twins import FIRST_ID, WIDE, batch_of, compiled_survey
 
 from logstreamd.record import COLUMNS
-from logstreamd.wire import copy_binary, copy_rows
-from logstreamd.wire.copy_rows import rows_of_copy
+from logstreamd.wire import copy_binary, copy_rows, implementation
 
 FRAMES = [
     *syslog_messages(50),
@@ -41,7 +40,8 @@ async def test_stored_rows_are_about_the_same_as_encoded_ones(connection: asyncp
     await connection.copy_to_table("logs", source=there, columns=COLUMNS, format="binary")
     back = io.BytesIO()
     await connection.copy_from_query(f"SELECT {', '.join(COLUMNS)} FROM logs ORDER BY ts", output=back, format="binary")
-    rows, row_ends = rows_of_copy(back.getvalue())
+    rows, row_ends = copy_rows.rows_of_copy(back.getvalue())
+    assert implementation.rows_of_copy(back.getvalue()) == (rows, row_ends)
     assert len(row_ends) == len(FRAMES)
     assert copy_rows.survey_rows(rows, row_ends) == (encoded.blocks, encoded.counts)
     assert compiled_survey()(rows, row_ends) == (encoded.blocks, encoded.counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
 from array import array
 from collections.abc import Callable
@@ -16,11 +17,11 @@ from logstreamd.record import Record
 from logstreamd.wire import copy_binary, copy_rows
 from logstreamd.wire.block import DAY_US, MAX_NAMES, MINUTE_US, Block, Count
 from logstreamd.wire.bloom import bloom_bytes, may_contain, token_hash
-from logstreamd.wire.copy_rows import rows_of_copy
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.tokens import SEPARATORS, is_token_char, tokens
 
 SurveyRows: TypeAlias = "Callable[[bytes, array[int]], tuple[tuple[Block, ...], tuple[Count, ...]]]"
+RowsOfCopy: TypeAlias = "Callable[[bytes], tuple[bytes, array[int]]]"
 NOON_US = 20_779 * DAY_US + DAY_US // 2
 
 
@@ -200,18 +201,28 @@ def test_rows_that_do_not_lie_where_they_should_are_refused(survey_rows: SurveyR
         survey_rows(ROW, array("I", ends))
 
 
-def test_a_copy_stream_is_cut_into_its_rows() -> None:
+@pytest.fixture(params=["python", "compiled"])
+def rows_of_copy(request: pytest.FixtureRequest) -> RowsOfCopy:
+    if request.param == "python":
+        return copy_rows.rows_of_copy
+    compiled_survey()
+    return importlib.import_module("logstreamd.wire._survey").rows_of_copy
+
+
+def test_a_copy_stream_is_cut_into_its_rows(rows_of_copy: RowsOfCopy) -> None:
     encoded = copy_binary.encode(batch_of([b"one", b"", b'{"message":"m","a":1}']), FIRST_ID, Policy())
     assert rows_of_copy(b"".join(encoded.copy_stream(0, 3))) == (encoded.rows, encoded.row_ends)
     assert rows_of_copy(b"".join(encoded.copy_stream(0, 0))) == (b"", array("I"))
 
 
-@pytest.mark.parametrize("cut", [1, 2, 10])
-def test_a_copy_stream_without_its_end_is_refused(cut: int) -> None:
-    stream = b"".join(copy_binary.encode(batch_of([b"one"]), FIRST_ID, Policy()).copy_stream(0, 1))
-    with pytest.raises(ValueError):
-        rows_of_copy(stream[:-cut])
-    with pytest.raises(ValueError):
-        rows_of_copy(stream[cut:])
-    with pytest.raises(ValueError):
-        rows_of_copy(stream[:-2] + b"\0" * cut + stream[-2:])
+@pytest.mark.parametrize("cut", [1, 2, 10, 45])
+def test_a_copy_stream_without_a_part_of_it_is_refused(rows_of_copy: RowsOfCopy, cut: int) -> None:
+    stream = b"".join(copy_binary.encode(batch_of([b"one", b"two"]), FIRST_ID, Policy()).copy_stream(0, 2))
+    for broken in (
+        stream[:-cut],
+        stream[cut:],
+        stream[:-2] + b"\0" * cut + stream[-2:],
+        stream[: -2 - cut] + stream[-2:],
+    ):
+        with pytest.raises(ValueError):
+            rows_of_copy(broken)
