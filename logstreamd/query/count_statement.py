@@ -33,7 +33,7 @@ class Statement(NamedTuple):
 
 
 class _Part(NamedTuple):
-    query: Literal["rows_of_counts", "rows_of_logs"]
+    query: Literal["rows_of_counts", "rows_of_logs", "rows_of_minutes"]
     start: datetime
     end: datetime
 
@@ -90,7 +90,8 @@ def build_statement(
         labels += f"{expression} AS {name}, "
     keys = "".join(f"{name}, " for name in names)
     counted = []
-    for query, start, end in _parts(scope.start, scope.end, table):
+    minutely = table == "log_totals" and steps is not None and steps.length == MINUTE
+    for query, start, end in _parts(scope.start, scope.end, table, minutely):
         parameters += (start, end)
         counted.append(
             fill(
@@ -103,11 +104,12 @@ def build_statement(
                 keys=keys,
             )
         )
-    text = fill(_SQL["series"], counted="\nUNION ALL\n".join(counted), names=", ".join(names))
+    listed = ", ".join(names)
+    text = fill(_SQL["series"], counted="\nUNION ALL\n".join(counted), names=listed, groups=listed or "()")
     return Statement(text, parameters)
 
 
-def _parts(start: datetime, end: datetime, table: CountsTable | None) -> Iterator[_Part]:
+def _parts(start: datetime, end: datetime, table: CountsTable | None, minutely: bool) -> Iterator[_Part]:
     first, last = ceil_to(MINUTE, start), floor_to(MINUTE, end)
     if table is None or first > last:
         yield _Part("rows_of_logs", start, end)
@@ -115,6 +117,6 @@ def _parts(start: datetime, end: datetime, table: CountsTable | None) -> Iterato
     if start < first:
         yield _Part("rows_of_logs", start, first)
     if first < last:
-        yield _Part("rows_of_counts", first, last)
+        yield _Part("rows_of_minutes" if minutely else "rows_of_counts", first, last)
     if last < end:
         yield _Part("rows_of_logs", last, end)
