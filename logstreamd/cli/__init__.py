@@ -10,9 +10,11 @@ import click
 from logstreamd import __version__
 from logstreamd.cli.check_config import check_config
 from logstreamd.cli.database import db
+from logstreamd.cli.query import query
 from logstreamd.cli.rules import rules
 from logstreamd.cli.run import run
 from logstreamd.cli.spool import spool
+from logstreamd.cli.tail import tail
 
 __all__ = ["cli", "main"]
 
@@ -28,7 +30,7 @@ def version() -> None:
     click.echo(f"logstreamd {__version__}")
 
 
-for _command in (run, check_config, db, rules, spool):
+for _command in (run, query, tail, check_config, db, rules, spool):
     cli.add_command(_command)
 
 

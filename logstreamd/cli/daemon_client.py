@@ -1,0 +1,124 @@
+"""The running daemon over HTTP: answers, streams, and what to say when there is none.
+
+HTTP and not the database: it needs no credentials of PostgreSQL, and is bounded and counted like every other question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import click
+import msgspec
+
+from logstreamd.cli.terminal import escape
+
+__all__ = ["Busy", "DaemonClient", "Lost", "Refused"]
+
+_CONNECT_SECONDS = 10.0
+_SILENCE_SECONDS = 60.0  # the daemon says something every 15 seconds
+_COLUMN = re.compile(r"q:(\d+): ")
+
+Parameters = Sequence[tuple[str, str]]
+
+
+class Refused(click.ClickException):
+    """The daemon says no: 2 when the question is wrong, 1 when it can't answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 2 if status == 400 else 1
+
+
+class Busy(Refused):
+    """The daemon says no for now."""
+
+
+class Lost(click.ClickException):
+    """No daemon answers, or no longer."""
+
+
+class DaemonClient:
+    """Asks one daemon; an async context.
+
+    Args:
+        url: where it answers, without a path.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(auto_decompress=True, read_bufsize=1 << 20)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ask(self, path: str, parameters: Parameters) -> bytes:
+        """Return the body of a good answer.
+
+        Raises:
+            Refused, Lost: there is none.
+        """
+        # The daemon's statements have their own limit; what an answer takes beyond that nobody can know.
+        async with self._get(path, parameters, aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)) as answer:
+            return await answer.read()
+
+    async def stream(self, path: str, parameters: Parameters, headers: dict[str, str]) -> AsyncIterator[bytes]:
+        """Yield the pieces of an answer that has no end; the first is empty and says that it began.
+
+        Raises:
+            Refused, Lost: there is none, or no more.
+        """
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        async with self._get(path, parameters, timeout, headers) as answer:
+            yield b""
+            async for piece in answer.content.iter_any():
+                yield piece
+
+    @asynccontextmanager
+    async def _get(
+        self, path: str, parameters: Parameters, timeout: aiohttp.ClientTimeout, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with self._session.get(
+                f"{self._url}{path}", params=parameters, timeout=timeout, headers=headers
+            ) as answer:
+                if answer.status != 200:
+                    raise _refusal(self._url, answer.status, await answer.read(), parameters)
+                yield answer
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, TimeoutError) as problem:
+            raise Lost(
+                f"no logstreamd answers at {self._url} ({problem or 'no answer in time'}): "
+                "start one with `logstreamd run`, or name another with --url or LOGSTREAMD_URL"
+            ) from problem
+        except aiohttp.ClientError as problem:
+            raise Lost(f"the connection to {self._url} broke ({problem})") from problem
+
+
+def _refusal(url: str, status: int, body: bytes, parameters: Parameters) -> Refused:
+    try:
+        error: dict[str, Any] = msgspec.json.decode(body)["error"]
+        message = escape(error["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return Refused(status, f"{url} does not answer as logstreamd does (status {status})")
+    kind = Busy if status in (429, 503) else Refused
+    return kind(status, _with_caret(message, dict(parameters).get("q", "")))
+
+
+def _with_caret(message: str, filter_text: str) -> str:
+    """Show the place in the filter that a message is about."""
+    column = _COLUMN.match(message)
+    if column is None:
+        return message
+    from rich.cells import cell_len
+
+    before = escape(filter_text[: int(column[1]) - 1])
+    return f"{message}\n  {before}{escape(filter_text[int(column[1]) - 1 :])}\n  {' ' * cell_len(before)}^"
