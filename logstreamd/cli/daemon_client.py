@@ -5,8 +5,9 @@ HTTP and not the database: it needs no credentials of PostgreSQL, and is bounded
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ import msgspec
 
 from logstreamd.cli.terminal import escape
 
-__all__ = ["Busy", "DaemonClient", "Lost", "Refused"]
+__all__ = ["BadQuestion", "Busy", "DaemonClient", "Lost", "Refused"]
 
 _CONNECT_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0  # the daemon says something every 15 seconds
@@ -27,11 +28,13 @@ Parameters = Sequence[tuple[str, str]]
 
 
 class Refused(click.ClickException):
-    """The daemon says no: 2 when the question is wrong, 1 when it can't answer."""
+    """The daemon can't answer."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = 2 if status == 400 else 1
+
+class BadQuestion(Refused):
+    """The daemon says what is wrong with the question."""
+
+    exit_code = 2
 
 
 class Busy(Refused):
@@ -71,7 +74,7 @@ class DaemonClient:
         async with self._get(path, parameters, aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)) as answer:
             return await answer.read()
 
-    async def stream(self, path: str, parameters: Parameters, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, parameters: Parameters, headers: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield the pieces of an answer that has no end; the first is empty and says that it began.
 
         Raises:
@@ -96,7 +99,7 @@ class DaemonClient:
                 yield answer
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, TimeoutError) as problem:
             raise Lost(
-                f"no logstreamd answers at {self._url} ({problem or 'no answer in time'}): "
+                f"no logstreamd answers at {self._url} ({_reason(problem)}): "
                 "start one with `logstreamd run`, or name another with --url or LOGSTREAMD_URL"
             ) from problem
         except aiohttp.ClientError as problem:
@@ -108,9 +111,15 @@ def _refusal(url: str, status: int, body: bytes, parameters: Parameters) -> Refu
         error: dict[str, Any] = msgspec.json.decode(body)["error"]
         message = escape(error["message"])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return Refused(status, f"{url} does not answer as logstreamd does (status {status})")
-    kind = Busy if status in (429, 503) else Refused
-    return kind(status, _with_caret(message, dict(parameters).get("q", "")))
+        return Refused(f"{url} does not answer as logstreamd does (status {status})")
+    kind = {400: BadQuestion, 429: Busy, 503: Busy}.get(status, Refused)
+    return kind(_with_caret(message, dict(parameters).get("q", "")))
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, aiohttp.ClientConnectorError) and problem.errno:
+        return os.strerror(problem.errno).lower()
+    return str(problem) or "no answer in time"
 
 
 def _with_caret(message: str, filter_text: str) -> str:
