@@ -34,6 +34,12 @@ CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 TAIL_SKIP_REASONS = ("slow", "unread")
 """Why a live tail does without a row: the closed set of the label ``reason``."""
 
+DELIVERY_OUTCOMES = ("delivered", "failed", "rejected")
+"""How an attempt to deliver a message ended: the closed set of the label ``outcome``. A failed one is repeated."""
+
+ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
+"""Why an alert was not told: the closed set of the label ``reason``."""
+
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ROWS = (1, 10, 100, 1_000, 4_000, 8_000, 16_384, 32_768, 65_536)
 
@@ -83,6 +89,7 @@ class Metrics:
         self._declare_writer()
         self._declare_spool()
         self._declare_http()
+        self._declare_deliveries()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"logstreamd_{name}", text, labels, registry=self.registry)
@@ -182,6 +189,38 @@ class Metrics:
         )
         for reason in TAIL_SKIP_REASONS:
             self.tail_skipped_rows.labels(reason)
+
+    def _declare_deliveries(self) -> None:
+        self.alert_deliveries = self._counter(
+            "alert_deliveries", "Attempts to deliver a message about alerts.", "notifier", "outcome"
+        )
+        self.alert_delivery_seconds = self._histogram(
+            "alert_delivery_seconds", "One attempt to deliver a message about alerts.", _STAGE_SECONDS, "notifier"
+        )
+        self.alert_queue_alerts = self._gauge(
+            "alert_queue_alerts", "Alerts that wait to be told. Grows while a receiver is away.", "notifier"
+        )
+        self.dropped_alerts = self._counter(
+            "dropped_alerts", "Alerts that were given up without being told. Should never move.", "notifier", "reason"
+        )
+        self.alert_outbox_failures = self._counter(
+            "alert_outbox_failures",
+            "Writes of the alerts' outbox that failed; until one succeeds, a crash may lose or repeat alerts.",
+        )
+
+    def watch_notifier(self, name: str, *, waiting: Callable[[], int]) -> None:
+        """Open the books of a notifier: every series exists from the start, at 0.
+
+        Args:
+            name: the notifier's name, the label ``notifier``.
+            waiting: asked at each scrape: alerts that wait to be told.
+        """
+        for outcome in DELIVERY_OUTCOMES:
+            self.alert_deliveries.labels(name, outcome)
+        for reason in ALERT_DROP_REASONS:
+            self.dropped_alerts.labels(name, reason)
+        self.alert_delivery_seconds.labels(name)
+        self.alert_queue_alerts.labels(name).set_function(waiting)
 
     def watch_input(self, name: str, *, in_flight: Callable[[], int], spooled: Callable[[], int]) -> None:
         """Open the ledger of an input: every series exists from the start, at 0.

@@ -1,0 +1,294 @@
+"""Alerts → notifiers: the shell around the mailboxes, with the clock, the outbox and a worker for each notifier.
+
+What :meth:`Delivery.notify` was given is in the outbox when it returns; a worker brings it to its receiver, and to no
+other: a receiver that hangs holds up nobody. Delivery is at least once. A message comes twice when the daemon is killed
+between the receiver's answer and the outbox, or when an answer gets lost; its alerts have the same fingerprints then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import structlog
+
+from logstreamd import faults
+from logstreamd.alerts.alert import Alert
+from logstreamd.alerts.mailbox import Mailbox
+from logstreamd.alerts.message import Message
+from logstreamd.alerts.notify.attempts import Attempts
+from logstreamd.alerts.notify.build import Channel
+from logstreamd.alerts.notify.notifier import RejectedError, UnavailableError
+from logstreamd.alerts.outbox import Outbox
+from logstreamd.alerts.outbox_file import Change, Stored
+from logstreamd.metrics import Metrics
+
+__all__ = ["Delivery", "SteadyClock", "UnknownReceiverError"]
+
+_log = structlog.get_logger(__name__)
+
+_HOUSEKEEPING_SECONDS = 60.0  # what has resolved is forgotten also while nothing happens
+_SHORTEST_WAIT_SECONDS = 0.05  # alerts of one evaluation that become due one after the other share a turn
+_LOG_DROPS_EVERY_SECONDS = 10.0
+
+
+class UnknownReceiverError(ValueError):
+    """A rule names a notifier that the configuration does not have."""
+
+
+class SteadyClock:
+    """Seconds since the epoch as they were at the start, counted on: setting the clock neither hurries nor delays."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return time.monotonic() + self._offset
+
+
+@dataclass(slots=True)
+class _Desk:
+    """A notifier, its mailbox and how it is doing."""
+
+    name: str
+    channel: Channel
+    mailbox: Mailbox
+    attempts: Attempts
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: str | None = None
+    delivered_at: float | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    drops_logged_at: float = 0.0
+
+
+class Delivery:
+    """Tells notifiers about alerts.
+
+    Args:
+        channels: the notifiers by name.
+        outbox: not open yet.
+        metrics: deliveries, queues, drops.
+        clock: see :class:`SteadyClock`.
+    """
+
+    def __init__(
+        self, channels: Mapping[str, Channel], outbox: Outbox, metrics: Metrics, *, clock: SteadyClock | None = None
+    ) -> None:
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock or SteadyClock()
+        self._writing = asyncio.Lock()
+        self._outbox_failing = False
+        self._workers: list[asyncio.Task[None]] = []
+        self._desks: dict[str, _Desk] = {}
+        for name, channel in channels.items():
+            mailbox = Mailbox(name, channel.policy, partial(self._on_drop, name))
+            self._desks[name] = _Desk(name, channel, mailbox, Attempts(name, metrics))
+            metrics.watch_notifier(name, waiting=partial(_waiting, mailbox))
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """The names that rules may notify."""
+        return tuple(self._desks)
+
+    async def start(self) -> None:
+        """Open the outbox and go on with what an earlier run left.
+
+        Raises:
+            OutboxError: it cannot be used.
+        """
+        stored: dict[str, list[Stored]] = {}
+        for one in await self._outbox.open(self._clock()):
+            stored.setdefault(one.notifier, []).append(one)
+        for name, left in stored.items():
+            if name in self._desks:
+                self._desks[name].mailbox.restore(one.entry for one in left)
+                waiting = self._desks[name].mailbox.waiting
+                if waiting:
+                    _log.info("alerts left by an earlier run are told now", notifier=name, alerts=waiting)
+            else:
+                waiting = sum(one.entry.waiting_since is not None for one in left)
+                _log.warning("forgets the alerts of a notifier that is gone", notifier=name, untold=waiting)
+                await self._write([Change(name, one.entry.key, None) for one in left])
+
+    async def run(self) -> None:
+        """Deliver until cancelled: the background task that has to be watched. A defect in a notifier ends it."""
+        async with asyncio.TaskGroup() as group:
+            self._workers = [
+                group.create_task(self._work(desk), name=f"notifier {name}") for name, desk in self._desks.items()
+            ]
+        await asyncio.Event().wait()  # stopped: the workers are gone, and being gone is not to be taken for a defect
+
+    async def notify(
+        self, alerts: Iterable[Alert], receivers: Iterable[str], *, interval_seconds: float = 60.0
+    ) -> None:
+        """Tell notifiers about alerts. What is new about them is durable when this returns.
+
+        To be called after every evaluation, with all alerts that fire and those that have just resolved: what has been
+        told already is not told again, but an alert that is not confirmed for four intervals is not repeated either.
+
+        Args:
+            alerts: in any number.
+            receivers: names of notifiers.
+            interval_seconds: how often their rule is evaluated.
+
+        Raises:
+            UnknownReceiverError: there is no such notifier; nobody is told.
+        """
+        told = tuple(alerts)
+        desks = [self._desk(name) for name in receivers]
+        now = self._clock()
+        for desk in desks:
+            for alert in told:
+                desk.mailbox.put(alert, interval_seconds, now)
+        if await self._persist():
+            for desk in desks:
+                desk.wake.set()
+
+    def _desk(self, name: str) -> _Desk:
+        if name not in self._desks:
+            raise UnknownReceiverError(
+                f"no notifier is called '{name}' (there are: {', '.join(self._desks) or 'none'})"
+            )
+        return self._desks[name]
+
+    async def _persist(self) -> bool:
+        """Write what has changed; return whether anything had."""
+        async with self._writing:
+            changes = [
+                Change(name, key, entry)
+                for name, desk in self._desks.items()
+                for key, entry in desk.mailbox.take_changes()
+            ]
+            if changes:
+                await self._write(changes)
+            return bool(changes)
+
+    async def _write(self, changes: list[Change]) -> None:
+        """Write to the outbox. When it fails alerts are told all the same: some of them are about a full disk."""
+        try:
+            await self._outbox.write(changes)
+        except (sqlite3.Error, OSError) as problem:
+            self._metrics.alert_outbox_failures.inc()
+            for change in changes:
+                if change.notifier in self._desks:
+                    self._desks[change.notifier].mailbox.note_changes([change.key])
+            if not self._outbox_failing:
+                _log.error("the alerts' outbox cannot be written; alerts are told from memory", problem=str(problem))
+            self._outbox_failing = True
+            return
+        if self._outbox_failing:
+            _log.info("the alerts' outbox can be written again")
+        self._outbox_failing = False
+
+    async def _work(self, desk: _Desk) -> None:
+        while True:
+            desk.wake.clear()
+            message = desk.mailbox.due(self._clock())
+            self._log_drops(desk)
+            if message is not None:
+                await self._deliver(desk, message)
+            else:
+                await self._persist()
+                desk.idle.set()
+                await self._wait(desk)
+
+    async def _wait(self, desk: _Desk) -> None:
+        """Wait until a message is due, or there is something new."""
+        now = self._clock()
+        due = desk.mailbox.next_due(now)
+        seconds = _HOUSEKEEPING_SECONDS if due is None else min(due - now, _HOUSEKEEPING_SECONDS)
+        try:
+            async with asyncio.timeout(max(seconds, _SHORTEST_WAIT_SECONDS)):
+                await desk.wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _deliver(self, desk: _Desk, message: Message) -> None:
+        try:
+            await desk.attempts.run(lambda: desk.channel.notifier.send(message))
+        except RejectedError as problem:
+            _log.error("a message was rejected", notifier=desk.name, alerts=len(message.alerts), problem=str(problem))
+            desk.problem = str(problem)
+            desk.mailbox.rejected(self._clock())
+        except UnavailableError as problem:
+            self._on_failure(desk, problem)
+        else:
+            faults.hit("alerts.delivered")
+            if desk.problem is not None:
+                _log.info("a notifier delivers again", notifier=desk.name, after=desk.problem)
+            desk.problem, desk.delivered_at = None, self._clock()
+            desk.mailbox.delivered(self._clock())
+        self._log_drops(desk)
+        await self._persist()
+
+    def _on_failure(self, desk: _Desk, problem: UnavailableError) -> None:
+        if desk.problem is None:
+            _log.warning("a notifier does not deliver, will retry", notifier=desk.name, problem=str(problem))
+        desk.problem = str(problem)
+        jitter = random.random()  # noqa: S311 - spreads attempts, hides nothing
+        desk.mailbox.failed(self._clock(), at_least_seconds=problem.retry_after_seconds, jitter=jitter)
+
+    def _on_drop(self, name: str, reason: str, alerts: int) -> None:
+        self._metrics.dropped_alerts.labels(name, reason).inc(alerts)
+        dropped = self._desks[name].dropped
+        dropped[reason] = dropped.get(reason, 0) + alerts
+
+    def _log_drops(self, desk: _Desk) -> None:
+        now = time.monotonic()
+        if desk.dropped and now - desk.drops_logged_at >= _LOG_DROPS_EVERY_SECONDS:
+            _log.error("alerts were not told", notifier=desk.name, **desk.dropped)
+            desk.drops_logged_at, desk.dropped = now, {}
+
+    async def stop(self, deadline_seconds: float) -> None:
+        """Tell what waits, then stop; what is not told by the deadline stays in the outbox for the next start.
+
+        Args:
+            deadline_seconds: how long receivers may take. One that has failed before is not waited for.
+        """
+        if self._workers:
+            for desk in self._desks.values():
+                desk.mailbox.hurry()
+                desk.idle.clear()
+                desk.wake.set()
+            waits = [asyncio.create_task(desk.idle.wait()) for desk in self._desks.values()]
+            if waits:
+                await asyncio.wait(waits, timeout=deadline_seconds)
+            for task in (*waits, *self._workers):
+                task.cancel()
+            await asyncio.gather(*waits, *self._workers, return_exceptions=True)
+        untold = {name: desk.mailbox.waiting for name, desk in self._desks.items() if desk.mailbox.waiting}
+        if untold:
+            _log.warning("alerts left in the outbox for the next start", **untold)
+        await self._persist()
+        for desk in self._desks.values():
+            await desk.channel.notifier.close()
+        await self._outbox.close()
+
+    def status(self) -> dict[str, Any]:
+        """Return how every notifier is doing."""
+        return {name: self._status(desk) for name, desk in self._desks.items()}
+
+    def _status(self, desk: _Desk) -> dict[str, Any]:
+        now = self._clock()
+        retry_at, delivered_at = desk.mailbox.retry_at, desk.delivered_at
+        return {
+            "type": desk.channel.type,
+            "waiting": desk.mailbox.waiting,
+            "firing": desk.mailbox.firing,
+            "problem": desk.problem,
+            "retry_in_seconds": None if retry_at is None else round(max(0.0, retry_at - now), 1),
+            "delivered_seconds_ago": None if delivered_at is None else round(now - delivered_at, 1),
+        }
+
+
+def _waiting(mailbox: Mailbox) -> int:
+    return mailbox.waiting
