@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -23,12 +24,14 @@ _UNAVAILABLE = (
     TimeoutError,
 )
 
+_SNAPSHOT = re.compile(r"[0-9A-Fa-f-]+")
+
 
 class Database:
     """Hands out connections that can only read.
 
     Args:
-        pool: read-only connections with a statement timeout.
+        pool: read-only connections with a statement timeout; what it has beyond one for each question helps long ones.
         max_concurrent: questions that may be asked at once; one more is refused.
         timeout_seconds: for all statements of a question together; None: each has the time of the pool's connections.
     """
@@ -36,6 +39,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int, timeout_seconds: float | None = None) -> None:
         self.timeout_seconds = timeout_seconds
         self._pool = pool
+        self._spare = pool.get_max_size() - max_concurrent
         self._max_concurrent = max_concurrent
         self._running = 0
 
@@ -83,3 +87,33 @@ class Database:
             raise QueryTimeoutError(str(problem)) from problem
         except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
+
+    @asynccontextmanager
+    async def helping(self, connection: Connection) -> AsyncIterator[Connection | None]:
+        """Give a question a second connection that sees the same state of the database, if there is one to spare.
+
+        Args:
+            connection: the first one, see :meth:`reading`.
+
+        Raises:
+            QueryTimeoutError: the statement timeout struck.
+            UnavailableError: PostgreSQL can't be reached.
+        """
+        if self._spare <= 0:
+            yield None
+            return
+        self._spare -= 1
+        try:
+            snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
+            async with self.reading() as helper:
+                await helper.execute(f"SET TRANSACTION SNAPSHOT {_literal(snapshot)}")
+                yield helper
+        finally:
+            self._spare += 1
+
+
+def _literal(snapshot: str) -> str:
+    """Quote the name of a snapshot, which can't be a parameter; it comes from the server."""
+    if not _SNAPSHOT.fullmatch(snapshot):
+        raise UnavailableError(f"not the name of a snapshot: {snapshot!r}")
+    return f"'{snapshot}'"

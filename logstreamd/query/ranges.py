@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-__all__ = ["Range", "day_bounds", "merge_ranges"]
+__all__ = ["Range", "day_bounds", "halve", "merge_ranges"]
 
 _BATCH_BITS = 16  # an id is its batch's number * 65536 + the position in it
+_ABOUT = 1.1  # a half may be a tenth too large before something is cut for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,32 @@ def merge_ranges(blocks: Iterable[Range]) -> list[Range]:
         else:
             merged.append(block)
     return merged
+
+
+def halve(ranges: Iterable[Range]) -> tuple[list[Range], list[Range]]:
+    """Divide ranges into two parts of about as many rows; one that lies across the middle is cut in two."""
+    ranges = list(ranges)
+    half = sum(one.rows for one in ranges) / 2
+    lower: list[Range] = []
+    upper: list[Range] = []
+    taken = 0
+    for one in ranges:
+        if taken + one.rows <= half * _ABOUT:
+            lower.append(one)
+        elif taken >= half or one.first_id == one.last_id:
+            upper.append(one)
+        else:
+            below, above = _cut(one, (half - taken) / one.rows)
+            lower.append(below)
+            upper.append(above)
+        taken += one.rows
+    return lower, upper
+
+
+def _cut(one: Range, part: float) -> tuple[Range, Range]:
+    last_id = one.first_id + int((one.last_id - one.first_id) * part)
+    rows = int(one.rows * part)
+    return replace(one, last_id=last_id, rows=rows), replace(one, first_id=last_id + 1, rows=one.rows - rows)
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -100,8 +101,7 @@ class LogReader:
         """
         started = time.perf_counter()
         with self._database.question():
-            async with self._database.reading() as connection:
-                rows = await self._walk(connection, search).run()
+            rows = await self._walk(search)
         page, more = rows[: search.limit], len(rows) > search.limit
         return Page(
             logs=[_as_log(row) for row in page],
@@ -109,10 +109,17 @@ class LogReader:
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
         )
 
-    def _walk(self, connection: Connection, search: Search) -> Walk:
-        # One more than wanted: it tells whether there is a next page.
-        deadline = Deadline(self._database.timeout_seconds)
-        return Walk(connection, search.scope, search.order, search.after, search.limit + 1, deadline)
+    async def _walk(self, search: Search) -> list[asyncpg.Record]:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._database.reading())
+
+            async def help_out() -> Connection | None:
+                return await stack.enter_async_context(self._database.helping(connection))
+
+            deadline = Deadline(self._database.timeout_seconds)
+            # One row more than wanted: it tells whether there is a next page.
+            limit = search.limit + 1
+            return await Walk(connection, help_out, search.scope, search.order, search.after, limit, deadline).run()
 
 
 def _as_log(row: asyncpg.Record) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Rows newest (or oldest) first, block after block, until the limit is full and no further block can beat it.
 
-A block is read whole, since rows are not sorted by time on disk. The first read is of one block; each further one of
-four times as many rows, so that a common word costs a block and a rare one few statements. Blocks of one read lie in
-one day, and with it in one partition; PostgreSQL reads long ones with several processes.
+A block is read whole, since rows are not sorted by time on disk. The first read is of one block, unless there are only
+few; each further one is of four times as many rows, so that a common word costs a block and a rare one few statements.
+What is long is divided between two connections that see the same state of the database.
 
 Errors of few services have an index. It is the better way unless the blocks leave little to read.
 
@@ -12,11 +12,12 @@ older than the table of blocks when the database is migrated.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import asyncpg
@@ -25,7 +26,7 @@ from logstreamd.query.deadline import Deadline
 from logstreamd.query.filter import to_sql
 from logstreamd.query.filter.restrictions import restrictions
 from logstreamd.query.plan import BlockList, Order
-from logstreamd.query.ranges import Range, day_bounds, merge_ranges
+from logstreamd.query.ranges import Range, day_bounds, halve, merge_ranges
 from logstreamd.query.scope import Scope
 from logstreamd.query.templates import fill
 from logstreamd.record import Severity
@@ -41,6 +42,7 @@ _FIRST_BLOCKS, _MOST_BLOCKS = 64, 4_096
 _FIRST_ROWS, _MOST_ROWS = 8_192, 2_097_152
 _GROWTH = 4
 _MAX_RANGES = 64  # of ids in one statement; each costs a look at the BRIN
+_SHARED_ROWS = 16_384  # read at once from here on by two: half of it takes longer than it takes to get the second one
 _MICROSECOND = timedelta(microseconds=1)
 
 _MAX_INDEXED_SERVICES = 8  # each is asked for by itself
@@ -73,6 +75,7 @@ class Walk:
 
     Attributes:
         connection: in a transaction that sees one state of the database.
+        help: returns a second connection that sees the same, or None; asked for once.
         scope: the rows in question; narrowed to the times that still matter as rows are found.
         order: ``desc`` is newest first.
         after: continue behind this row, given by time and id.
@@ -82,6 +85,7 @@ class Walk:
     """
 
     connection: Connection
+    help: Callable[[], Awaitable[Connection | None]]
     scope: Scope
     order: Order
     after: tuple[datetime, int] | None
@@ -90,6 +94,8 @@ class Walk:
     steps: list[Step] = field(default_factory=list)
     _rows: list[asyncpg.Record] = field(default_factory=list)
     _read_at_once: int = _FIRST_ROWS
+    _helper: Connection | None = None
+    _asked_for_help: bool = False
 
     async def run(self) -> list[asyncpg.Record]:
         """Return the rows in order.
@@ -104,6 +110,8 @@ class Walk:
         if services and (len(page) == at_most or sum(block.rows for block in page) > _FEW_ROWS):
             await self._read_index(services)
             return self._rows
+        if len(page) < at_most:
+            self._read_at_once *= _GROWTH
         while await self._read_page(page) and len(page) == at_most:
             at_most = min(at_most * _GROWTH, _MOST_BLOCKS)
             page = await self._list(blocks, at_most)
@@ -122,21 +130,18 @@ class Walk:
             if not self._matters(blocks[0]):
                 return False
             started = time.perf_counter()
-            ranges = iter(merge_ranges(blocks))
-            found = 0
-            while some := list(islice(ranges, _MAX_RANGES)):
-                found += await self._read(some)
             rows = sum(block.rows for block in blocks)
+            found = await self._read_shared(merge_ranges(blocks), rows)
             self.steps.append(Step("read blocks", _ms_since(started), len(blocks), rows, found))
             self._read_at_once = min(self._read_at_once * _GROWTH, _MOST_ROWS)
         return True
 
     def _portions(self, page: list[Range]) -> Iterator[list[Range]]:
-        """Yield blocks of one day, as many as are to be read at once."""
+        """Yield blocks, as many as are to be read at once."""
         portion: list[Range] = []
         rows = 0
         for block in page:
-            if portion and (rows + block.rows > self._read_at_once or block.day != portion[0].day):
+            if portion and rows + block.rows > self._read_at_once:
                 yield portion
                 portion, rows = [], 0
             portion.append(block)
@@ -144,29 +149,56 @@ class Walk:
         if portion:
             yield portion
 
-    async def _read(self, ranges: list[Range]) -> int:
-        ids, bounds = [], []
-        for number, one in enumerate(ranges):
-            ids.append(fill(_SQL["ids"], first=f"${6 + 2 * number}", last=f"${7 + 2 * number}"))
-            bounds += [one.first_id, one.last_id]
-        query = "newest" if self.order == "desc" else "oldest"
+    async def _read_shared(self, ranges: list[Range], rows: int) -> int:
+        """Read ranges, alone or with help; return how many rows were found."""
+        helper = await self._get_help() if rows >= _SHARED_ROWS else None
+        if helper is None:
+            return await self._read(self.connection, ranges)
+        mine, others = halve(ranges)
+        other = asyncio.create_task(self._read(helper, others))
+        try:
+            return await self._read(self.connection, mine) + await other
+        finally:
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+
+    async def _get_help(self) -> Connection | None:
+        if not self._asked_for_help:
+            self._asked_for_help = True
+            self._helper = await self.help()
+        return self._helper
+
+    async def _read(self, connection: Connection, ranges: list[Range]) -> int:
+        found = 0
+        for _, of_day in groupby(ranges, key=lambda one: one.day):
+            while some := list(islice(of_day, _MAX_RANGES)):
+                found += await self._read_day(connection, some)
+        return found
+
+    async def _read_day(self, connection: Connection, ranges: list[Range]) -> int:
+        """Read ranges of one day, and with it of one partition."""
         begin, end = day_bounds(ranges[0].day)
         within = replace(self.scope, start=max(self.scope.start, begin), end=min(self.scope.end, end))
-        return await self._ask(query, within, bounds, ids=" OR ".join(ids))
+        ids = " OR ".join(
+            fill(_SQL["ids"], first=f"${6 + 2 * number}", last=f"${7 + 2 * number}") for number in range(len(ranges))
+        )
+        bounds = [bound for one in ranges for bound in (one.first_id, one.last_id)]
+        query = "newest" if self.order == "desc" else "oldest"
+        return await self._ask(connection, query, within, bounds, ids=ids)
 
     async def _read_index(self, services: list[str]) -> None:
         started = time.perf_counter()
         query = "newest_errors" if self.order == "desc" else "oldest_errors"
-        found = await self._ask(query, self.scope, [services])
+        found = await self._ask(self.connection, query, self.scope, [services])
         self.steps.append(Step("read index", _ms_since(started), found=found))
 
-    async def _ask(self, query: str, within: Scope, more: list[Any], **holes: str) -> int:
+    async def _ask(self, connection: Connection, query: str, within: Scope, more: list[Any], **holes: str) -> int:
         """Ask for rows and keep the best; return how many there were."""
         condition, parameters = to_sql(self.scope.filter, 6 + len(more))
         statement = fill(_SQL[query], filter=condition, **holes)
-        await self.deadline.hold(self.connection)
+        await self.deadline.hold(connection)
         after = self.after or (None, None)
-        rows = await self.connection.fetch(statement, within.start, within.end, *after, self.limit, *more, *parameters)
+        rows = await connection.fetch(statement, within.start, within.end, *after, self.limit, *more, *parameters)
         self._keep(rows)
         return len(rows)
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logstreamd.query.ranges import Range, day_bounds, merge_ranges
+from logstreamd.query.ranges import Range, day_bounds, halve, merge_ranges
 
 DAY = date(2026, 11, 22)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -63,3 +64,26 @@ def test_ranges_of_a_day_are_disjoint_and_hold_every_block(blocks: list[Range]) 
     for one in blocks:
         assert any(one.day == r.day and r.first_id <= one.first_id and one.last_id <= r.last_id for r in ranges)
     assert sum(one.rows for one in ranges) == len(blocks)
+
+
+def test_two_blocks_of_about_the_same_size_are_a_half_each() -> None:
+    assert halve([batch(1, rows=105), batch(9, rows=95)]) == ([batch(1, rows=105)], [batch(9, rows=95)])
+
+
+def test_a_range_across_the_middle_is_cut() -> None:
+    lower, upper = halve([block(0, 999, rows=1000)])
+    assert lower == [block(0, 499, rows=500)]
+    assert upper == [block(500, 999, rows=500)]
+
+
+@given(st.lists(_BLOCKS, min_size=1, max_size=12), st.lists(st.integers(1, 10**6), min_size=12, max_size=12))
+def test_halves_have_every_id_once(blocks: list[Range], rows: list[int]) -> None:
+    ranges = merge_ranges(replace(one, rows=count) for one, count in zip(blocks, rows, strict=False))
+    lower, upper = halve(ranges)
+    joined = sorted([*lower, *upper], key=lambda one: (one.day, one.first_id))
+    assert [*lower, *upper] == joined
+    assert sum(one.last_id - one.first_id + 1 for one in joined) == sum(
+        one.last_id - one.first_id + 1 for one in ranges
+    )
+    assert all(one.first_id <= one.last_id for one in joined)
+    assert sum(one.rows for one in joined) == sum(one.rows for one in ranges)
