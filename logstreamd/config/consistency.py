@@ -16,13 +16,13 @@ from logstreamd.config.units import MIB, duration_text, size_text
 if TYPE_CHECKING:
     from logstreamd.config.model import (
         HttpConfig,
-        RetentionConfig,
         SpoolConfig,
         TcpInput,
         TimestampsConfig,
         UdpInput,
         WriterConfig,
     )
+    from logstreamd.config.retention import RetentionConfig
 
     Inputs = Sequence[UdpInput | TcpInput]
 
@@ -35,6 +35,7 @@ __all__ = [
     "check_http_body",
     "check_inputs",
     "check_retention_covers_past",
+    "check_retention_rules",
     "check_spool_holds_batches",
     "check_spool_window",
     "check_window_feeds_writer",
@@ -174,6 +175,21 @@ def check_retention_covers_past(retention: RetentionConfig, timestamps: Timestam
                 f"({duration_text(timestamps.max_past)}): older rows would be dropped at once",
             )
         )
+
+
+def check_retention_rules(retention: RetentionConfig) -> None:
+    """A rule takes rows before their day goes."""
+    found = [
+        Contradiction(
+            (("retention", "rules", index, "days"), ("retention", "days")),
+            f"retention.rules[{index}].days ({rule.days}) must be less than retention.days ({retention.days}): "
+            "the rule would never have anything to do",
+        )
+        for index, rule in enumerate(retention.rules)
+        if retention.days is not None and rule.days >= retention.days
+    ]
+    if found:
+        raise ContradictionError(*found)
 
 
 def _name_clashes(inputs: Inputs) -> Iterator[Contradiction]:

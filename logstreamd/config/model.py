@@ -27,6 +27,7 @@ from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
 from logstreamd.config.names import read_name, read_state_dir, read_zone
+from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
 
@@ -47,11 +48,6 @@ __all__ = [
 ]
 
 _DAY_SECONDS = 86_400.0
-
-
-def _not_available_unless_null(value: object) -> None:
-    if value is not None:
-        raise ValueError("not available in this version (leave it null)")
 
 
 ZoneName: TypeAlias = Annotated[str, PlainValidator(read_zone)]
@@ -185,14 +181,6 @@ class SpoolConfig(Section):
     def _check_itself(self) -> SpoolConfig:
         consistency.check_spool_window(self)
         return self
-
-
-class RetentionConfig(Section):
-    """When stored days are dropped."""
-
-    # Upper bound: ten years of daily partitions; null is the word for "never".
-    days: Annotated[int | None, WholeNumber(1, 3650, nullable=True)] = 30
-    max_bytes: Annotated[None, PlainValidator(_not_available_unless_null)] = None
 
 
 class LogConfig(Section):

@@ -192,19 +192,22 @@ class Duration(_Quantity):
 
 @dataclass(frozen=True, slots=True)
 class Size(_Quantity):
-    """A number of bytes, ``lowest..highest``."""
+    """A number of bytes, ``lowest..highest``; with ``nullable`` also null, for "no limit"."""
 
     lowest: int
     highest: int
+    nullable: bool = False
 
     @property
     def bounds(self) -> str:
         """The bounds for people, for example ``1KiB..1MiB``."""
-        return f"{size_text(self.lowest)}..{size_text(self.highest)}"
+        return f"{size_text(self.lowest)}..{size_text(self.highest)}" + (" or null" if self.nullable else "")
 
-    def read(self, value: object) -> int:
+    def read(self, value: object) -> int | None:
         """Return the bytes that were written; raise ValueError when it is no size or out of bounds."""
         match value:
+            case None if self.nullable:
+                return None
             case str():
                 size_bytes = parse_size(value)
             case int() if not isinstance(value, bool):

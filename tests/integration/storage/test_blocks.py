@@ -251,7 +251,7 @@ async def test_whoever_reads_while_others_store_and_merge_finds_every_row_in_its
     async def write() -> None:
         seqs = sorted(
             range(1, 80), key=lambda seq: (seq // 8, seq * 5 % 8)
-        )  # two writers, now one first, now the other
+        )
         await store(other, seqs, days=(21, 22))
         writers_done.set()
 
