@@ -50,7 +50,7 @@ CONDITION_MAX_CHARS = 4_096
 DEFAULT_LOOKBACK = timedelta(days=1)
 
 # Lower bound: a band narrower than half a deviation is left by two windows of three. Upper bound: none ever leaves it.
-_MIN_FACTOR, _MAX_FACTOR = 0.5, 100.0
+_MIN_FACTOR, _MAX_FACTOR = 0.5, 100
 # Lower bound: of fewer there is no median worth the name. Upper bound: a day of five minutes.
 _WINDOWS = WholeNumber(4, 288)
 _MIN_LINES = WholeNumber(1, 1_000_000_000)

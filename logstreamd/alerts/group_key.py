@@ -30,6 +30,7 @@ GROUP_VALUE_MAX_CHARS = 256
 """Identifies a host, a service or a user; what is longer is text, and would be repeated in every message."""
 
 _PLAIN_KEYS = ("service", "host", "level")
+_KEYS = "service, host, level, attrs.KEY or tag.KEY"
 _NOT_IN_LABELS = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -79,7 +80,7 @@ def read_group_key(written: object) -> GroupKey:
         ValueError: lines can't be grouped by it.
     """
     if not isinstance(written, str) or not _is_field(written):
-        raise ValueError(f"must be service, host, level, attrs.KEY or tag.KEY (got {shown(written)})")
+        raise ValueError(f"must be {_KEYS} (got {shown(written)})")
     if written == "level":
         return GroupKey(written, written, None)
     target = find_target(written)
@@ -105,5 +106,8 @@ def _label(name: str) -> str:
 
 
 def _meant(name: str) -> str:
-    near = did_you_mean(name, _PLAIN_KEYS)
-    return f" (did you mean {near or f'attrs.{name}'}?)"
+    if name in ("attrs", "tag"):
+        return f": write {name}.NAME"
+    if find_target(name) is not None:
+        return f", only by {_KEYS}"
+    return f" (did you mean {did_you_mean(name, _PLAIN_KEYS) or f'attrs.{name}'}?)"

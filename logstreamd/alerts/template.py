@@ -204,5 +204,6 @@ def _no_function(name: str) -> str:
 
 def _no_argument(token: str) -> str:
     other = _OTHER_SPELLING.fullmatch(token)
-    hint = f" (did you mean ${other[1].lower()}{other[2]}?)" if other else ""
+    meant = f"${other[1].lower()}{other[2]}" if other else token
+    hint = f" (did you mean {meant}?)" if meant not in (token, "$labels") else ""
     return f'expected $labels.NAME, $value or a "text" (got {token!r}){hint}'
