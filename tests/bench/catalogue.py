@@ -15,11 +15,13 @@ from tests.bench.raw_copy import measure_copy
 from tests.bench.result import Result
 from tests.bench.rsyslog_rows import has_rsyslog, measure_rsyslog
 from tests.bench.sending import native_sender_program, send_bodies, send_file
+from tests.bench.tail_farm import TailFarm
 from tests.bench.workload import bsd_messages, json_messages, syslog_messages
 
 __all__ = ["PEERS", "Measurement", "Sizes", "measurements"]
 
 PEERS = ("rsyslog-imtcp", "rsyslog-imptcp")
+_TAILS = 50
 _LOSS_RATES = (50_000, 100_000, 150_000, 200_000)
 _KERNEL_DEFAULT = Path("/proc/sys/net/core/rmem_default")
 
@@ -59,6 +61,7 @@ def measurements(sizes: Sizes, files: Files) -> dict[str, Measurement]:
     return {
         "copy": _copy("raw COPY, one connection", syslog_messages, files),
         **_streams(files),
+        **_followed(files),
         "udp": _daemon(f"UDP, {sizes.udp_rate:,} a second", "udp", files.datagrams, files.rows, rate=sizes.udp_rate),
         "copy-3164": _copy("raw COPY of the RFC 3164 rows", bsd_messages, files, "copy-3164"),
         "tcp-3164": _daemon("TCP, RFC 3164 by line", "tcp", files.bsd, files.rows, "copy-3164"),
@@ -88,6 +91,29 @@ def _streams(files: Files) -> dict[str, Measurement]:
         "tcp-interval": lines("TCP, by line, spool.sync interval", spool=interval),
         "tcp-memory": lines("TCP, by line, without disk spool", spool=memory),
         "tcp-memory-1": lines("TCP, by line, without disk spool, one writer", spool=memory, writer=one),
+    }
+
+
+def _followed(files: Files) -> dict[str, Measurement]:
+    """Return the same lines while 50 clients follow everything, and while they look for what never comes."""
+
+    def followed(name: str, filter_text: str) -> Measurement:
+        def take(dsn: str, directory: Path) -> Result:
+            path = files.lines()
+            flow = Flow(
+                name,
+                "tcp",
+                lambda to: send_file("tcp", to, path),
+                files.rows,
+                beside=lambda http: TailFarm(http, _TAILS, filter_text),
+            )
+            return measure_daemon(flow, dsn, directory / "state")
+
+        return Measurement(take)
+
+    return {
+        "tcp-lines-tails": followed(f"TCP, by line, {_TAILS} tails of everything", ""),
+        "tcp-lines-tails-rare": followed(f"TCP, by line, {_TAILS} tails of a rare word", "neverseen"),
     }
 
 

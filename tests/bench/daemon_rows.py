@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Flow:
         messages: how many it sends.
         settings: sections of the daemon's configuration.
         inputs: the inputs, when they are not one of each with the defaults.
+        beside: given host and port of the HTTP side, what goes on meanwhile.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Flow:
     messages: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Mapping[str, Any]] = LOOPBACK
+    beside: Callable[[tuple[str, int]], AbstractContextManager[object]] = nullcontext
 
 
 def cpu_seconds(pid: int) -> float:
@@ -101,7 +104,7 @@ def measure_running(flow: Flow, daemon: DaemonProcess, *, before: int = 0) -> Re
 
 
 def _measure(flow: Flow, daemon: DaemonProcess, kept: Callable[[], int]) -> Result:
-    with flow.sender(_address(daemon, flow.input)) as sending:
+    with flow.beside(_address(daemon, "http")), flow.sender(_address(daemon, flow.input)) as sending:
         cpu_before = cpu_seconds(daemon.pid)
         started = time.perf_counter()
         sending.go()
