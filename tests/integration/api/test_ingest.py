@@ -267,3 +267,13 @@ async def test_a_large_body_is_taken(api: Any) -> None:
     body = b"[" + b",".join([json.dumps({"message": "x" * 5000}).encode()] * 200) + b"]"
     assert (await api.post(body))[1] == {"accepted": 200, "rejected": []}
     assert [len(batch) for batch in api.spool.kept] == [100, 100]
+
+
+async def test_a_large_body_is_known_again_by_its_key_too(api: Any) -> None:
+    body = lines(900) + b"\n" + json.dumps({"message": "x" * 60_000}).encode()
+    assert len(body) > 64 * 1024  # hashed and read by a thread
+    for repeated in (None, "true"):
+        status, answer, headers = await api.post(body, Idempotency_Key="one")
+        assert (status, answer["accepted"], headers.get("Idempotency-Replayed")) == (200, 901, repeated)
+    assert len(api.spool.frames) == 901
+    assert (await api.post(body + b"\n", Idempotency_Key="one"))[0] == 422
