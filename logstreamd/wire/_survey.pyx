@@ -81,15 +81,9 @@ cdef struct Survey:
 
 
 cdef class Notes:
-    """What was seen, and its memory."""
+    """What was seen, and its memory; all of it begins as zeros."""
 
     cdef Survey survey
-
-    def __cinit__(self):
-        memset(&self.survey, 0, sizeof(Survey))
-        self.survey.day_numbers.secret = self.survey.counts.secret = secret
-        self.survey.names.keys = name_keys
-        self.survey.reader.characters = &characters
 
     def __dealloc__(self):
         cdef size_t i
@@ -158,6 +152,9 @@ cdef Outcome _look_at_all(
     cdef uint32_t start = 0
     cdef Outcome outcome = DONE
     cdef Py_ssize_t i
+    survey.day_numbers.secret = survey.counts.secret = secret
+    survey.names.keys = name_keys
+    survey.reader.characters = &characters
     survey.reader.readable_end = rows + size
     survey.expected_tokens = <size_t>count * TOKENS_OF_ROW
     for i in range(count):
