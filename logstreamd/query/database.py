@@ -38,9 +38,9 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int, timeout_seconds: float | None = None) -> None:
         self.timeout_seconds = timeout_seconds
+        self.max_concurrent = max_concurrent
         self._pool = pool
         self._spare = pool.get_max_size() - max_concurrent
-        self._max_concurrent = max_concurrent
         self._running = 0
 
     @property
@@ -55,8 +55,8 @@ class Database:
         Raises:
             TooManyQueriesError: too many run already.
         """
-        if self._running >= self._max_concurrent:
-            raise TooManyQueriesError(f"{self._max_concurrent} queries run already")
+        if self._running >= self.max_concurrent:
+            raise TooManyQueriesError(f"{self.max_concurrent} queries run already")
         self._running += 1
         try:
             yield

@@ -76,12 +76,13 @@ class Walk:
     Attributes:
         connection: in a transaction that sees one state of the database.
         help: returns a second connection that sees the same, or None; asked for once.
-        scope: the rows in question; narrowed to the times that still matter as rows are found.
+        scope: the rows in question.
         order: ``desc`` is newest first.
         after: continue behind this row, given by time and id.
         limit: rows at most.
         deadline: for all statements.
         steps: what was done so far.
+        asked: the scope behind the cursor.
     """
 
     connection: Connection
@@ -91,11 +92,18 @@ class Walk:
     after: tuple[datetime, int] | None
     limit: int
     deadline: Deadline
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step]
+    asked: Scope = field(init=False)
+    _open: Scope = field(init=False)  # the times that still matter: fewer as rows are found
     _rows: list[asyncpg.Record] = field(default_factory=list)
     _read_at_once: int = _FIRST_ROWS
     _helper: Connection | None = None
     _asked_for_help: bool = False
+
+    def __post_init__(self) -> None:
+        self.asked = self._open = self.scope
+        if self.after is not None:
+            self.asked = self._open = self._behind(self.after[0])
 
     async def run(self) -> list[asyncpg.Record]:
         """Return the rows in order.
@@ -103,8 +111,7 @@ class Walk:
         Raises:
             QueryTimeoutError: the deadline is over.
         """
-        self._begin_behind_the_cursor()
-        blocks, at_most = BlockList(self.connection, self.scope, self.order), _FIRST_BLOCKS
+        blocks, at_most = BlockList(self.connection, self.asked, self.order), _FIRST_BLOCKS
         page = await self._list(blocks, at_most)
         services = self._indexed_services()
         if services and (len(page) == at_most or sum(block.rows for block in page) > _FEW_ROWS):
@@ -178,7 +185,7 @@ class Walk:
     async def _read_day(self, connection: Connection, ranges: list[Range]) -> int:
         """Read ranges of one day, and with it of one partition."""
         begin, end = day_bounds(ranges[0].day)
-        within = replace(self.scope, start=max(self.scope.start, begin), end=min(self.scope.end, end))
+        within = replace(self._open, start=max(self._open.start, begin), end=min(self._open.end, end))
         ids = " OR ".join(
             fill(_SQL["ids"], first=f"${6 + 2 * number}", last=f"${7 + 2 * number}") for number in range(len(ranges))
         )
@@ -189,7 +196,7 @@ class Walk:
     async def _read_index(self, services: list[str]) -> None:
         started = time.perf_counter()
         query = "newest_errors" if self.order == "desc" else "oldest_errors"
-        found = await self._ask(self.connection, query, self.scope, [services])
+        found = await self._ask(self.connection, query, self.asked, [services])
         self.steps.append(Step("read index", _ms_since(started), found=found))
 
     async def _ask(self, connection: Connection, query: str, within: Scope, more: list[Any], **holes: str) -> int:
@@ -209,26 +216,22 @@ class Walk:
         best = sorted(found.values(), key=lambda row: (row["ts"], row["id"]), reverse=newest_first)
         self._rows = best[: self.limit]
         if len(self._rows) == self.limit:
-            self._narrow(self._rows[-1]["ts"])
+            self._open = self._up_to(self._rows[-1]["ts"])
 
-    def _narrow(self, ts: datetime) -> None:
-        """Leave out what comes behind a time."""
+    def _up_to(self, ts: datetime) -> Scope:
+        """Return what still matters when the limit is full, and this is the time of the last row."""
         if self.order == "desc":
-            self.scope = replace(self.scope, start=max(self.scope.start, ts))
-        else:
-            self.scope = replace(self.scope, end=min(self.scope.end, ts + _MICROSECOND))
+            return replace(self._open, start=max(self._open.start, ts))
+        return replace(self._open, end=min(self._open.end, ts + _MICROSECOND))
 
-    def _begin_behind_the_cursor(self) -> None:
-        if self.after is None:
-            return
-        ts, _ = self.after
+    def _behind(self, ts: datetime) -> Scope:
+        """Return what is left behind a cursor; rows of the same time may be left."""
         if self.order == "desc":
-            self.scope = replace(self.scope, end=min(self.scope.end, ts + _MICROSECOND))
-        else:
-            self.scope = replace(self.scope, start=max(self.scope.start, ts))
+            return replace(self.scope, end=min(self.scope.end, ts + _MICROSECOND))
+        return replace(self.scope, start=max(self.scope.start, ts))
 
     def _matters(self, block: Range) -> bool:
-        return block.ts_max >= self.scope.start if self.order == "desc" else block.ts_min < self.scope.end
+        return block.ts_max >= self._open.start if self.order == "desc" else block.ts_min < self._open.end
 
     def _indexed_services(self) -> list[str]:
         """Return the services that a row must be of, if only their errors are asked for and they are few."""
