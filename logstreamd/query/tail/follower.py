@@ -32,8 +32,8 @@ _LEAST_PAUSE_SECONDS = 0.05
 _MOST_PAUSE_SECONDS = 2.0
 _REST = 9
 """Pause after a round, in times of what the round took: a tail has a tenth of the time, whatever there is to see."""
-_ROUND_SECONDS = 0.02  # of processor time to look at rows
-_ROUND_ROWS = 2_000  # read from the database: what the time allows to look at
+_ROUND_SECONDS = 0.1  # of processor time to look at rows; with the rest after it, a row is seen after a second or so
+_ROUND_ROWS = 4_000  # read from the database: some of what the time allows to look at
 _TROUBLE_SECONDS = 1.0  # before the database is asked again
 _ADMIT_SECONDS = 5.0  # for a client to wait until the database says where it begins: the longest pause, and some more
 

@@ -1,8 +1,8 @@
 """Rows × filters → the events of each filter, within a budget of time.
 
 Runs in a thread of its own: a regex over a long text must not hold up the event loop. Every filter has an equal share
-of the time, so an expensive one finds less and takes nothing from the others; what a filter had no time for is counted
-as unread, for it alone.
+of what is left of the time, so an expensive one finds less and takes nothing from the others; what a filter had no time
+for is counted as unread, for it alone.
 """
 
 from __future__ import annotations
@@ -95,8 +95,12 @@ def look(
         What each of the filters found.
     """
     events = _Events(prefix)
-    share = budget_seconds / max(1, len(questions))
-    return [_look_once(chunks, question, events, clock, clock() + share) for question in questions]
+    end = clock() + budget_seconds
+    found = []
+    for left, question in zip(range(len(questions), 0, -1), questions, strict=True):
+        share = (end - clock()) / left
+        found.append(_look_once(chunks, question, events, clock, clock() + share))
+    return found
 
 
 class _Events:

@@ -42,6 +42,7 @@ _EVENT = re.compile(r"(?:id: (.*)\n)?event: (.*)\ndata: (.*)\n\n")
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "_ROUND_SECONDS", 10)  # the machine may be busy with other tests
     monkeypatch.setattr(follower_module, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(follower_module, "_LEAST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(follower_module, "_MOST_PAUSE_SECONDS", 0.02)
