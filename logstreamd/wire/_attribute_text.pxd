@@ -15,8 +15,8 @@ from logstreamd.wire._text cimport is_digit
 from logstreamd.wire._tokens cimport BLOCK, DONE, NO_MEMORY, UNREADABLE, Outcome, Reader, add_tokens
 
 cdef enum:
-    # A double has exponents up to 308; numbers in attrs are no larger.
-    MAX_EXPONENT = 320
+    # Numbers in attrs with an exponent are doubles, of 5e-324 to 1.8e308.
+    MAX_EXPONENT = 324
     EXPANDED_BYTES = MAX_EXPONENT + 2 * NUMBER_BYTES + BLOCK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import struct
 from array import array
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pytest
-from twins import FIRST_ID, batch_of, compiled_survey, rows_of, survey_with_all
+from twins import FIRST_ID, WIDE, batch_of, compiled_survey, rows_of, survey_with_all
 
 from logstreamd.record import Record
 from logstreamd.wire import copy_binary, copy_rows
@@ -86,7 +87,8 @@ def test_a_text_has_the_same_tokens_for_all(text: str) -> None:
 def test_every_character_is_read_the_same() -> None:
     edges = {code + step for pair in SEPARATORS for code in pair for step in (-1, 0, 1)}
     codes = [*range(1, 0xD800), *range(0xE000, 0x20000), *sorted(code for code in edges if 0x20000 <= code < 0x110000)]
-    survey_with_all([record(f"{chr(code)}{code:x}{chr(code)} {code:x}") for code in codes])
+    words = [f"{chr(code)}{code:x}{chr(code)}" for code in codes]
+    survey_with_all([record(" ".join(words[start : start + 500])) for start in range(0, len(words), 500)])
 
 
 def test_no_character_beyond_the_table_has_another_case() -> None:
@@ -125,7 +127,7 @@ def test_attributes_may_be_written_as_postgresql_does(survey_rows: SurveyRows) -
     assert len(block.bloom) == bloom_bytes(9, 1)
 
 
-@pytest.mark.parametrize("text", ["1.50e1", "-15.0", "1500e-2", "0.00150E+4", "1e320", "12e-320"])
+@pytest.mark.parametrize("text", ["1.50e1", "-15.0", "1500e-2", "0.00150E+4", "1e324", "12e-324", "1e325", "1e-325"])
 def test_an_exponent_is_written_out(survey_rows: SurveyRows, text: str) -> None:
     block = as_postgresql_shows(survey_rows, f"[{text}]")
     assert all(words_in(block, format(abs(Decimal(text)), "f")))
@@ -170,6 +172,31 @@ def test_ids_are_those_of_the_rows(survey_rows: SurveyRows) -> None:
 
 def test_no_rows_are_about_nothing(survey_rows: SurveyRows) -> None:
     assert survey_rows(b"", array("I")) == ((), ())
+
+
+@pytest.mark.usefixtures("compiled")
+def test_what_encode_writes_is_never_left_to_the_plain_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["plain", "Größe \u2014 東京", '"\\\t\x01\x7f', "\u2028", "\0 \ud800"]
+    numbers = [0, -1, 1.5, 1e16, -2.5e-300, 5e-324, 10**400]
+    documents = [json.dumps({"message": text, "a": {text: [text, *numbers]}}).encode() for text in texts]
+    lines = [f'<34>1 2026-11-21T23:00:00Z {text} a 1 - [a b="{text}"] {text}' for text in texts[:4]]
+    frames = [*documents, *(line.encode() for line in lines), b"\xff\0", b"", b"[" * 70]
+    rows = copy_binary.encode(batch_of(frames), FIRST_ID, WIDE)
+
+    def refuse(rows: bytes, row_ends: array[int]) -> None:
+        raise AssertionError("the compiled twin gave these rows up")
+
+    monkeypatch.setattr(copy_rows, "survey_rows", refuse)
+    assert compiled_survey()(rows.rows, rows.row_ends) == (rows.blocks, rows.counts)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+def test_more_rows_than_the_compiled_twin_numbers_are_surveyed_all_the_same() -> None:
+    row, (size,) = rows_of([record("x")])
+    count = 1 << 19
+    (block,), _ = compiled_survey()(row * count, array("I", range(size, size * count + 1, size)))
+    assert block.row_count == count
 
 
 ROW, (ROW_END,) = rows_of([record("message", host="h", attrs={"a": "b\n"})])
