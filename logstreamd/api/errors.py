@@ -15,7 +15,10 @@ from logstreamd.query.errors import (
 )
 from logstreamd.query.filter import FilterError
 
-__all__ = ["error_answer", "errors_as_json"]
+__all__ = ["REFUSED", "error_answer", "errors_as_json", "refusal_of"]
+
+REFUSED = (BadParameterError, FilterError, QueryTimeoutError, TooManyQueriesError, UnavailableError)
+"""How a question may fail."""
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1
@@ -38,26 +41,30 @@ def error_answer(
     return json_answer({"error": error}, status=status, headers=headers)
 
 
+def refusal_of(problem: Exception) -> web.Response:
+    """Build the answer to a question that failed in one of the ways of :data:`REFUSED`."""
+    match problem:
+        case BadParameterError():
+            return error_answer(400, "bad_parameter", str(problem), field=problem.field)
+        case FilterError():
+            return error_answer(400, "bad_filter", str(problem), field="q")
+        case QueryTimeoutError():
+            message = "the query took longer than http.query_timeout_seconds; narrow it down"
+            return error_answer(504, "query_timeout", message)
+        case TooManyQueriesError():
+            return error_answer(429, "too_many_queries", str(problem), retry_after_seconds=_RETRY_SECONDS)
+    _log.warning("query failed: database unavailable", problem=str(problem))
+    message = "PostgreSQL can't be asked now"
+    return error_answer(503, "database_unavailable", message, retry_after_seconds=_RETRY_SECONDS)
+
+
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into an answer."""
     try:
         return await handler(request)
-    except BadParameterError as problem:
-        return error_answer(400, "bad_parameter", str(problem), field=problem.field)
-    except FilterError as problem:
-        return error_answer(400, "bad_filter", str(problem), field="q")
-    except QueryTimeoutError:
-        return error_answer(
-            504, "query_timeout", "the query took longer than http.query_timeout_seconds; narrow it down"
-        )
-    except TooManyQueriesError as problem:
-        return error_answer(429, "too_many_queries", str(problem), retry_after_seconds=_RETRY_SECONDS)
-    except UnavailableError as problem:
-        _log.warning("query failed: database unavailable", problem=str(problem))
-        return error_answer(
-            503, "database_unavailable", "PostgreSQL can't be asked now", retry_after_seconds=_RETRY_SECONDS
-        )
+    except REFUSED as problem:
+        return refusal_of(problem)
     except web.HTTPException as problem:
         if problem.status < 400:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -132,7 +132,7 @@ class LogReader:
             plan=plan,
         )
 
-    async def stream(self, search: Search) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, search: Search) -> AsyncGenerator[dict[str, Any], None]:
         """Yield rows one after the other: few of them are in memory, and no connection is held while they are used.
 
         Rows are asked for in portions, each a question of its own. One that is stored meanwhile comes if its turn is

@@ -29,7 +29,10 @@ MAX_BODY_BYTES = 1 << 20
 class Api:
     """A running server, its parts, and a client."""
 
-    def __init__(self, reader: LogReader | None, database: Database | None = None) -> None:
+    def __init__(
+        self, reader: LogReader | None, database: Database | None = None, *, write_seconds: float = 30.0
+    ) -> None:
+        self.reader = reader
         self.spool = ManualSpool(prompt=True)
         self.metrics = Metrics(version="test", wire="python")
         self.problems: list[str] = []
@@ -48,7 +51,7 @@ class Api:
             [
                 StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),
                 self.ingest,
-                LogsResource(reader, max_rows=50),  # type: ignore[arg-type]
+                LogsResource(reader, max_rows=50, max_export_rows=500, write_seconds=write_seconds),  # type: ignore[arg-type]
                 CountsResource(CountReader(database)),  # type: ignore[arg-type]
             ],
             metrics=self.metrics,
@@ -78,8 +81,8 @@ class Api:
 async def start_api() -> AsyncIterator[Callable[..., Any]]:
     started: list[Api] = []
 
-    async def start(reader: LogReader | None = None, database: Database | None = None) -> Api:
-        one = Api(reader, database)
+    async def start(reader: LogReader | None = None, database: Database | None = None, **settings: float) -> Api:
+        one = Api(reader, database, **settings)
         await one.server.start()
         started.append(one)
         return one
