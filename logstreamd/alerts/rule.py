@@ -34,7 +34,7 @@ class Rule:
         labels: what identifies its alerts beside ``by``; those of the group are among them.
         annotations: what is said about an alert.
         samples: how many log lines to attach.
-        notify: the notifiers that are told; empty: the default ones.
+        notify: the notifiers that are told; empty: all of them.
         interval: how often it is evaluated.
         limit: how many alerts it may have at a time, pending ones included.
     """
