@@ -38,7 +38,7 @@ from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.http import HttpInput
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
-from logstreamd.maintenance import DatabaseKeeper
+from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
 from logstreamd.query.counts import CountReader
@@ -189,7 +189,8 @@ class _Daemon:
             Partitions(),
             spool_id=lambda: self._spool.id,
             oldest_spooled_seconds=lambda: self._spool.stats().oldest_age_seconds,
-            retention_days=self._config.retention.days,
+            retention=retention_policy(self._config.retention),
+            metrics=self._metrics,
         )
         policies = {one.name: _policy(self._config, one.zone) for one in self._config.inputs}
         default_policy = _policy(self._config, self._config.timestamps.default_zone)

@@ -1,7 +1,8 @@
-"""What the database needs beside batches: the schema at the start, partitions ahead, old days dropped, marks pruned.
+"""What the database needs beside batches: schema and partitions, counts folded, blocks merged, old rows gone.
 
-One task, one session of its own, every job on its own interval. A job that fails because the database is in trouble
-waits for its next turn; the probe among them notices an outage while no message arrives.
+One task, one session of its own, every job on its own interval. A job does a bounded piece of work; one that has more
+to do gets its next turn soon, after the others had theirs. A job that fails because the database is in trouble waits
+for its next turn; the probe among them notices an outage while no message arrives.
 """
 
 from __future__ import annotations
@@ -11,24 +12,34 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from logstreamd.config.retention import RetentionConfig
+from logstreamd.metrics import Metrics
+from logstreamd.record import Severity
+from logstreamd.storage.blocks import BlockMerger
+from logstreamd.storage.counts import fold_counts
 from logstreamd.storage.migrate import migrate
 from logstreamd.storage.partitions import Partitions, days_between
 from logstreamd.storage.queries import load_queries
+from logstreamd.storage.retention import Retention
+from logstreamd.storage.retention_plan import RetentionPolicy, RetentionRule
 from logstreamd.storage.session import DATABASE_TROUBLE, Session, retry
 
-__all__ = ["DatabaseKeeper"]
+__all__ = ["DatabaseKeeper", "retention_policy"]
 
 _log = structlog.get_logger(__name__)
 _SQL = load_queries("maintenance.sql")
 
 _TICK_SECONDS = 1.0
 _PROBE_SECONDS = 2.0
+_FOLD_SECONDS = 5.0  # at full load, 200 batches of 250 counts wait by then: a tenth of a second for who asks log_counts
 _SUMMARIZE_SECONDS = 10.0
+_MERGE_SECONDS = 15.0
 _PARTITIONS_SECONDS = 600.0
 _RETENTION_SECONDS = 3_600.0
 _PRUNE_SECONDS = 3_600.0
@@ -39,11 +50,24 @@ _PRUNE_MARGIN_SECONDS = 86_400.0
 _KEEP_REQUESTS = timedelta(days=7)
 
 
+Work: TypeAlias = Callable[[asyncpg.Connection], Awaitable[bool | None]]
+"""A piece of work; returns whether there is more to do at once."""
+
+
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[asyncpg.Connection], Awaitable[object]]
+    work: Work
     interval_seconds: float
     due_at: float = 0.0
+
+
+def retention_policy(config: RetentionConfig) -> RetentionPolicy:
+    """Return what may be kept, as the storage understands it."""
+    rules = []
+    for rule in config.rules:
+        severities = tuple(Severity[level.upper()].value for level in rule.level) or tuple(map(int, Severity))
+        rules.append(RetentionRule(rule.days, severities, rule.service or None))
+    return RetentionPolicy(config.days, config.max_bytes, tuple(rules))
 
 
 class DatabaseKeeper:
@@ -54,7 +78,8 @@ class DatabaseKeeper:
         partitions: shared with nobody else; the writer asks here.
         spool_id: asked for when marks are pruned: whose are ours.
         oldest_spooled_seconds: age of the oldest batch in the spool, 0 when it is empty.
-        retention_days: days kept besides today; None keeps everything.
+        retention: what may be kept.
+        metrics: counted per piece of work.
     """
 
     def __init__(
@@ -64,20 +89,25 @@ class DatabaseKeeper:
         *,
         spool_id: Callable[[], UUID],
         oldest_spooled_seconds: Callable[[], float],
-        retention_days: int | None,
+        retention: RetentionPolicy,
+        metrics: Metrics,
     ) -> None:
         self._session = session
         self._partitions = partitions
         self._spool_id = spool_id
         self._oldest_spooled_seconds = oldest_spooled_seconds
-        self._retention_days = retention_days
+        self._retention = Retention(retention, partitions)
+        self._merger = BlockMerger()
+        self._metrics = metrics
         self.migrated = asyncio.Event()
         """Set once the schema is there."""
         self._jobs = [
             _Job(self._probe, _PROBE_SECONDS),
             _Job(self._make_partitions, _PARTITIONS_SECONDS),
-            _Job(self._drop_old_days, _RETENTION_SECONDS),
+            _Job(self._fold, _FOLD_SECONDS),
             _Job(self._summarize, _SUMMARIZE_SECONDS),
+            _Job(self._merge, _MERGE_SECONDS),
+            _Job(self._apply_retention, _RETENTION_SECONDS),
             # Not at once: the age of what an earlier run left is known when the spool has begun to read it.
             _Job(self._prune_marks, _PRUNE_SECONDS, due_at=time.monotonic() + _PRUNE_SECONDS),
         ]
@@ -105,17 +135,16 @@ class DatabaseKeeper:
             now = time.monotonic()
             for job in self._jobs:
                 if job.due_at <= now:
-                    # A job that failed is tried again soon: at the pace of the probe.
-                    wait = job.interval_seconds if await self._attempt(job.work) else _PROBE_SECONDS
-                    job.due_at = now + wait
+                    job.due_at = now + await self._attempt(job)
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def _attempt(self, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> bool:
+    async def _attempt(self, job: _Job) -> float:
+        """Do a piece of a job; return in how many seconds the next one is due."""
         try:
-            await self._session.run(work)
+            more = await self._session.run(job.work)
         except DATABASE_TROUBLE:  # counted and logged where it is noticed, in the session's health
-            return False
-        return True
+            return _PROBE_SECONDS
+        return _TICK_SECONDS if more else job.interval_seconds
 
     async def _migrate(self, connection: asyncpg.Connection) -> None:
         for migration in await migrate(connection):
@@ -131,12 +160,22 @@ class DatabaseKeeper:
         if missing:
             _log.warning("partitions could not be made yet", days=[day.isoformat() for day in sorted(missing)])
 
-    async def _drop_old_days(self, connection: asyncpg.Connection) -> None:
-        if self._retention_days is None:
-            return
-        first_kept = datetime.now(UTC).date() - timedelta(days=self._retention_days)
-        for dropped in await self._partitions.drop_before(connection, first_kept):
-            _log.info("day dropped", day=dropped.day.isoformat(), bytes=dropped.size_bytes)
+    async def _fold(self, connection: asyncpg.Connection) -> bool:
+        folded = await fold_counts(connection)
+        self._metrics.folded_counts.inc(folded.counts)
+        return folded.more
+
+    async def _merge(self, connection: asyncpg.Connection) -> bool:
+        merged = await self._merger.merge(connection)
+        self._metrics.merged_blocks.inc(merged.parts)
+        return merged.more
+
+    async def _apply_retention(self, connection: asyncpg.Connection) -> bool:
+        for gone in await self._retention.round(connection, datetime.now(UTC)):
+            self._metrics.retired_rows.inc(gone.rows)
+            self._metrics.retired_bytes.inc(gone.byte_count)
+            _log.info("retention", day=gone.day.isoformat(), rows=gone.rows, bytes=gone.byte_count, why=gone.why)
+        return self._retention.more
 
     async def _summarize(self, connection: asyncpg.Connection) -> None:
         await self._partitions.summarize(connection, [datetime.now(UTC).date()])

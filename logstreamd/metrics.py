@@ -87,6 +87,7 @@ class Metrics:
         self._declare_ledger()
         self._declare_inputs()
         self._declare_writer()
+        self._declare_storage()
         self._declare_spool()
         self._declare_http()
         self._declare_deliveries()
@@ -167,6 +168,14 @@ class Metrics:
         self.store_failures = self._counter("store_failures", "Failed attempts to store a batch.", "kind")
         self.database_up = self._gauge("database_up", "1 when the last exchange with PostgreSQL succeeded.")
         self.breaker_open = self._gauge("breaker_open", "1 while the writer leaves PostgreSQL alone after failures.")
+
+    def _declare_storage(self) -> None:
+        self.folded_counts = self._counter(
+            "folded_counts", "Counts of batches added to those of their minutes; follows what is stored within seconds."
+        )
+        self.merged_blocks = self._counter("merged_blocks", "Small blocks that became part of a larger one.")
+        self.retired_rows = self._counter("retired_rows", "Rows that retention deleted, or dropped with their day.")
+        self.retired_bytes = self._counter("retired_bytes", "Disk that retention freed by dropping days.")
 
     def _declare_spool(self) -> None:
         self.spool_batches = self._gauge("spool_batches", "Batches in the spool.")

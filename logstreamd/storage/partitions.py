@@ -1,4 +1,4 @@
-"""The day partitions of ``logs``: made before they are needed, dropped when they are too old.
+"""The day partitions of ``logs``: made before they are needed, taken off when they are too old.
 
 A partition holds one UTC day and is called ``logs_YYYYMMDD``. Nothing here makes ingest wait for more than
 ``LOCK_TIMEOUT``: who can't have a lock by then gives up, and tries again later. A day whose partition can't
@@ -8,8 +8,7 @@ be made (a dump holds a lock for an hour) goes to ``logs_default``, and moves wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 
@@ -19,29 +18,21 @@ from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
 from logstreamd.storage.transaction import transaction
 
-__all__ = ["DAYS_AHEAD", "DroppedPartition", "Partitions", "days_between", "partition_name"]
+__all__ = ["DAYS_AHEAD", "Partitions", "attached_days", "days_between", "drop_detached", "partition_name"]
 
 DAYS_AHEAD = 2
 """Days kept ready: time enough for somebody to notice that partitions can't be made."""
 LOCK_TIMEOUT = "200ms"
 """While we wait for a lock, others wait behind us; this is what a sender may notice."""
 MAKE_ATTEMPTS = 3
-DROP_ATTEMPTS = 10
-"""Dropping is never urgent, and a busy table is free again within seconds."""
+DETACH_ATTEMPTS = 10
+"""It is never urgent, and a busy table is free again within seconds."""
 RETRY_AFTER_SECONDS = 30.0
 """How long a day that can't have its partition is left alone, so that not every batch waits for it."""
 
 _SQL = load_queries("partitions.sql")
 _MICROSECONDS_A_DAY = 86_400_000_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-
-
-@dataclass(frozen=True, slots=True)
-class DroppedPartition:
-    """A day that is no longer stored."""
-
-    day: date
-    size_bytes: int
 
 
 def partition_name(day: date) -> str:
@@ -89,7 +80,7 @@ class Partitions:
         missing = set(days) - self._known
         due = {day for day in missing if self._retry_at.get(day, 0.0) <= self._clock()}
         if due:
-            self._known |= await _attached_days(connection)
+            self._known |= await attached_days(connection)
         for day in sorted(due - self._known):
             if await self._make(connection, day):
                 self._known.add(day)
@@ -107,29 +98,31 @@ class Partitions:
         today = now.astimezone(UTC).date()
         return await self.ensure(connection, [today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)])
 
-    async def drop_before(self, connection: Connection, first_kept: date) -> list[DroppedPartition]:
-        """Drop the days before ``first_kept``, and older rows that never had a partition.
-
-        A day that is in use at every attempt stays until the next call.
+    async def detach(self, connection: Connection, day: date, clear: Callable[[], Awaitable[object]]) -> int | None:
+        """Take a day off the table, in the caller's transaction; :func:`drop_detached` removes it afterwards.
 
         Args:
-            connection: one that is in no transaction.
-            first_kept: the first day that stays; today less the days of retention.
+            connection: one that is in a transaction.
+            day: a day that has a partition.
+            clear: awaited when nobody can write rows of that day any more, and everybody waits.
 
         Returns:
-            The days dropped.
+            The bytes it had, or None when it was in use at every attempt.
         """
-        dropped = []
-        for day in sorted(await _attached_days(connection)):
-            if day >= first_kept:
-                break
-            size_bytes = await self._detach(connection, day)
-            if size_bytes is not None:
-                self._known.discard(day)
-                dropped.append(DroppedPartition(day, size_bytes))
-        await self._drop_detached(connection)
-        await connection.execute(_SQL["delete_unplaced"], datetime(*first_kept.timetuple()[:3], tzinfo=UTC))
-        return dropped
+        for attempt in range(DETACH_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(self._pause_seconds)
+            try:
+                async with transaction(connection):
+                    await connection.execute(_SQL["take_turns"], LOCK_TIMEOUT)
+                    size_bytes: int = await connection.fetchval(_fill(_SQL["size"], day))
+                    await connection.execute(_fill(_SQL["detach"], day))
+                    await clear()
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                continue
+            self._known.discard(day)
+            return size_bytes
+        return None
 
     async def summarize(self, connection: Connection, days: Iterable[date]) -> int:
         """Bring the BRIN indexes of these days up to date; for a timer, every few seconds under load.
@@ -159,30 +152,16 @@ class Partitions:
                 continue
         return False
 
-    async def _detach(self, connection: Connection, day: date) -> int | None:
-        for attempt in range(DROP_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(self._pause_seconds)
-            try:
-                async with transaction(connection):
-                    await connection.execute(_SQL["take_turns"], LOCK_TIMEOUT)
-                    size_bytes: int = await connection.fetchval(_fill(_SQL["size"], day))
-                    await connection.execute(_fill(_SQL["detach"], day))
-                return size_bytes
-            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-                continue
-            except asyncpg.UndefinedTableError:
-                break  # another daemon was faster
-        return None
 
-    async def _drop_detached(self, connection: Connection) -> None:
-        for row in await connection.fetch(_SQL["expired"]):
-            day = _day_of(row["name"].removesuffix("_expired"))
-            await connection.execute(_fill(_SQL["drop"], day))
-
-
-async def _attached_days(connection: Connection) -> set[date]:
+async def attached_days(connection: Connection) -> set[date]:
+    """Return the days that have a partition."""
     return {_day_of(row["name"]) for row in await connection.fetch(_SQL["attached"])}
+
+
+async def drop_detached(connection: Connection) -> None:
+    """Remove the days that were taken off, now or before a crash; nobody waits for it."""
+    for row in await connection.fetch(_SQL["expired"]):
+        await connection.execute(_fill(_SQL["drop"], _day_of(row["name"].removesuffix("_expired"))))
 
 
 async def _make_partition(connection: Connection, day: date) -> bool:
@@ -190,7 +169,7 @@ async def _make_partition(connection: Connection, day: date) -> bool:
     async with transaction(connection):
         await connection.execute(_SQL["take_turns"], LOCK_TIMEOUT)
         if await connection.fetchval(_SQL["exists"], partition_name(day)):
-            return day in await _attached_days(connection)
+            return day in await attached_days(connection)
         await connection.execute(_fill(_SQL["make"], day))
     return True
 

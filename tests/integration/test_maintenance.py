@@ -17,6 +17,7 @@ from logstreamd.storage import session as session_module
 from logstreamd.storage.connections import ConnectionSettings, connect
 from logstreamd.storage.errors import SchemaError
 from logstreamd.storage.partitions import Partitions
+from logstreamd.storage.retention_plan import RetentionPolicy
 from logstreamd.storage.session import Health, Session
 
 OURS, ANOTHERS = UUID(int=1), UUID(int=2)
@@ -34,13 +35,15 @@ def _be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Keeping:
     def __init__(self, dsn: str, retention_days: int | None, oldest_spooled_seconds: float) -> None:
         self.dsn = dsn
-        self.health = Health(Metrics(version="test", wire="python"))
+        self.metrics = Metrics(version="test", wire="python")
+        self.health = Health(self.metrics)
         self.keeper = DatabaseKeeper(
             Session(lambda: connect(ConnectionSettings(self.dsn), purpose="keeper"), self.health),
             Partitions(),
             spool_id=lambda: OURS,
             oldest_spooled_seconds=lambda: oldest_spooled_seconds,
-            retention_days=retention_days,
+            retention=RetentionPolicy(days=retention_days),
+            metrics=self.metrics,
         )
         self.task = asyncio.create_task(self.keeper.run())
 

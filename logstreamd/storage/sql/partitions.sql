@@ -43,9 +43,6 @@ ORDER BY relname
 -- drop --
 DROP TABLE public.{partition}_expired
 
--- delete_unplaced --
-DELETE FROM public.logs_default WHERE ts < $1
-
 -- summarize --
 -- Pages that are not in a BRIN yet are read by every query.
 SELECT sum(brin_summarize_new_values(pg_index.indexrelid))::integer

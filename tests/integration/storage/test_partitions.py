@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import asyncpg
 import pytest
 
-from logstreamd.storage.partitions import RETRY_AFTER_SECONDS, Partitions
+from logstreamd.storage.partitions import RETRY_AFTER_SECONDS, Partitions, drop_detached
 
 pytestmark = pytest.mark.every_postgres
 
@@ -120,17 +120,27 @@ async def test_a_day_that_somebody_detached_is_not_touched(connection: asyncpg.C
     await Partitions().ensure(connection, [DAY])
     await connection.execute("ALTER TABLE logs DETACH PARTITION logs_20260228")
     assert await Partitions(pause_seconds=0).ensure(connection, [DAY]) == {DAY}
-    assert await Partitions().drop_before(connection, NEXT_DAY) == []
+    await drop_detached(connection)
     assert await connection.fetchval("SELECT to_regclass('logs_20260228')") is not None
 
 
-async def test_retention_drops_whole_days_and_keeps_the_first_one_within(connection: asyncpg.Connection) -> None:
+async def drop(partitions: Partitions, connection: asyncpg.Connection, day: date) -> int | None:
+    async def clear() -> None:
+        cleared.append(day)
+
+    cleared: list[date] = []
+    async with connection.transaction():
+        size = await partitions.detach(connection, day, clear)
+    assert cleared == ([] if size is None else [day])
+    await drop_detached(connection)
+    return size
+
+
+async def test_a_day_that_is_taken_off_is_gone_with_its_bytes_and_others_stay(connection: asyncpg.Connection) -> None:
     partitions = Partitions()
     await partitions.ensure(connection, [DAY, NEXT_DAY])
-    await insert(connection, at(DAY), at(NEXT_DAY), at(DAY - timedelta(days=400)))
-    dropped = await partitions.drop_before(connection, NEXT_DAY)
-    assert [entry.day for entry in dropped] == [DAY]
-    assert dropped[0].size_bytes > 0
+    await insert(connection, at(DAY), at(NEXT_DAY))
+    assert (await drop(partitions, connection, DAY) or 0) > 0
     assert await rows_by_partition(connection) == {"logs_20260301": 1}
     assert await connection.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE 'logs_20260228%'") == 0
 
@@ -138,7 +148,7 @@ async def test_retention_drops_whole_days_and_keeps_the_first_one_within(connect
 async def test_a_dropped_day_can_come_back(connection: asyncpg.Connection) -> None:
     partitions = Partitions()
     await partitions.ensure(connection, [DAY])
-    await partitions.drop_before(connection, NEXT_DAY)
+    await drop(partitions, connection, DAY)
     assert await partitions.ensure(connection, [DAY]) == set()
     assert "logs_20260228" in await partition_names(connection)
 
@@ -146,20 +156,20 @@ async def test_a_dropped_day_can_come_back(connection: asyncpg.Connection) -> No
 async def test_a_day_in_use_stays_until_the_next_time(
     connection: asyncpg.Connection, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("logstreamd.storage.partitions.DROP_ATTEMPTS", 2)
+    monkeypatch.setattr("logstreamd.storage.partitions.DETACH_ATTEMPTS", 2)
     partitions = Partitions(pause_seconds=0)
     await partitions.ensure(connection, [DAY])
     async with other.transaction():
         await insert(other, at(DAY))
-        assert await partitions.drop_before(connection, NEXT_DAY) == []
-    assert [entry.day for entry in await partitions.drop_before(connection, NEXT_DAY)] == [DAY]
+        assert await drop(partitions, connection, DAY) is None
+    assert await drop(partitions, connection, DAY) is not None
 
 
 async def test_a_partition_left_half_dropped_by_a_crash_is_dropped(connection: asyncpg.Connection) -> None:
     await Partitions().ensure(connection, [DAY])
     await connection.execute("ALTER TABLE logs DETACH PARTITION logs_20260228")
     await connection.execute("ALTER TABLE logs_20260228 RENAME TO logs_20260228_expired")
-    await Partitions().drop_before(connection, DAY)
+    await drop_detached(connection)
     assert await connection.fetchval("SELECT to_regclass('logs_20260228_expired')") is None
 
 
