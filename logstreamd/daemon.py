@@ -63,6 +63,7 @@ _log = structlog.get_logger(__name__)
 _FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or without the database
 _COUNT_DROPS_SECONDS = 1.0
+_HELPING_CONNECTIONS = 2  # so many long searches at once may read on two connections; more would outrun the disks
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
@@ -283,10 +284,13 @@ class _Daemon:
     async def _start_http(self, stack: AsyncExitStack, dsn: str) -> HttpServer:
         http = self._config.http
         pool = await create_reader_pool(
-            self._connection_settings(dsn, http.query_timeout_seconds), max_size=http.max_concurrent_queries
+            self._connection_settings(dsn, http.query_timeout_seconds),
+            max_size=http.max_concurrent_queries + _HELPING_CONNECTIONS,
         )
         stack.push_async_callback(pool.close)
-        database = Database(pool, max_concurrent=http.max_concurrent_queries)
+        database = Database(
+            pool, max_concurrent=http.max_concurrent_queries, timeout_seconds=http.query_timeout_seconds
+        )
         reader = LogReader(database)
         follower = await self._start_follower(stack, dsn)
         writer = self._config.writer
@@ -305,7 +309,7 @@ class _Daemon:
             [
                 StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
                 IngestResource(http_input),
-                LogsResource(reader, max_rows=http.max_rows),
+                LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
                 TailResource(follower, reader, max_rows=http.max_rows),
                 CountsResource(CountReader(database)),
             ],
