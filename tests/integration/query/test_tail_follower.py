@@ -32,7 +32,6 @@ from logstreamd.query.tail import feed as feed_module
 from logstreamd.query.tail import (
     follower as follower_module,
 )
-from logstreamd.query.tail.recent import EVICTED
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
 from logstreamd.storage.store import store_batch
 
@@ -388,10 +387,3 @@ async def test_a_daemon_that_stops_ends_streams_and_lets_nobody_in(tails: Follow
     with pytest.raises(UnavailableError, match="stops"):
         async with tails.follower.subscribe(parse_filter("")):
             pass
-
-
-def test_batches_of_ours_that_were_let_go_are_known() -> None:
-    recent = RecentBatches(max_bytes=1)
-    recent.watch(lambda _: True)
-    recent.storing(encoded(batch_of(["a"]), 7))
-    assert (recent.take(7), recent.take(7), recent.bytes) == (EVICTED, None, 0)
