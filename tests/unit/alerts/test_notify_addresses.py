@@ -130,7 +130,7 @@ async def listening() -> AsyncIterator[Listening]:
 )
 async def test_no_spelling_of_the_loopback_address_is_connected_to(host: str, listening: Listening) -> None:
     port, connections = listening
-    with pytest.raises(UnavailableError, match="no connection|InvalidUrl"):
+    with pytest.raises(UnavailableError, match=r"no connection|InvalidUrl"):
         await post(f"http://{host}:{port}/")
     assert connections == []
 
