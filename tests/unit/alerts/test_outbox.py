@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,10 +90,9 @@ def test_the_file_is_nobody_elses(outbox: OutboxFile, path: Path) -> None:
 
 def test_a_write_that_fails_changes_nothing(outbox: OutboxFile) -> None:
     outbox.write([put(entry(firing("A")))])
-    with pytest.raises(sqlite3.Error):
-        outbox.write(
-            [put(entry(firing("B"))), Change("ops", ("x", firing().starts_at), None), put(entry(firing("C")), None)]
-        )  # type: ignore[arg-type]
+    broken = replace(entry(firing("C")), interval_seconds=None)  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError):
+        outbox.write([put(entry(firing("B"))), put(broken)])
     assert [one.alert.labels["alertname"] for one in reopened(outbox)] == ["A"]
 
 
