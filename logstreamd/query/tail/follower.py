@@ -20,6 +20,7 @@ from logstreamd.query.tail.look import Chunk, Found, Question, look
 from logstreamd.query.tail.position import Position
 from logstreamd.query.tail.recent import RecentBatches
 from logstreamd.query.tail.subscription import Subscription, pieces_of
+from logstreamd.storage.blocks import SETTLE_SECONDS
 from logstreamd.wire.block import Block
 
 __all__ = ["RESUME_SECONDS", "Follower", "TooManyTailsError"]
@@ -37,8 +38,10 @@ _ROUND_ROWS = 4_000  # read from the database: some of what the time allows to l
 _TROUBLE_SECONDS = 1.0  # before the database is asked again
 _ADMIT_SECONDS = 5.0  # for a client to wait until the database says where it begins: the longest pause, and some more
 
-RESUME_SECONDS = 300.0
-"""How old a position may be: blocks are left as they were stored for longer than that, and merged later."""
+RESUME_SECONDS = SETTLE_SECONDS - 10.0
+"""How old a position may be. Blocks are merged later than that, also when clocks disagree a little; of a merged block
+nobody can tell any more when its rows came.
+"""
 _RESUME_ROWS = 20_000
 _RESUME_LOOK_SECONDS = 0.2
 
@@ -191,9 +194,10 @@ class Follower:
         found = await self._look(chunks, questions, shown, _ROUND_SECONDS)
         # Only now: a round that failed is begun again where it began. Who joins has nothing to do with it.
         self._position = reached = Position.after(delta.snapshot, time.time())
+        overslept = not _is_fresh(position, reached)
         for (_, subscriptions), one in zip(groups, found, strict=True):
             one.unread += delta.rows_left_out
-            self._deliver(one, reached, subscriptions)
+            self._deliver(one, reached, subscriptions, overslept=overslept)
         self._admit(joining, reached)
 
     async def _look(
@@ -203,10 +207,14 @@ class Follower:
             self._thread, lambda: look(chunks, questions, prefix=shown.prefix, budget_seconds=seconds)
         )
 
-    def _deliver(self, found: Found, reached: Position, subscriptions: Sequence[Subscription]) -> None:
+    def _deliver(
+        self, found: Found, reached: Position, subscriptions: Sequence[Subscription], *, overslept: bool
+    ) -> None:
         pieces = pieces_of(found)
         for subscription in subscriptions:
             if not subscription.closed:
+                if overslept:
+                    subscription.lose_track()
                 slow = subscription.offer(pieces, found.unread, reached)
                 self._metrics.tail_skipped_rows.labels("slow").inc(slow)
                 self._metrics.tail_skipped_rows.labels("unread").inc(found.unread)
@@ -236,7 +244,7 @@ class Follower:
             The rest of the round it was in the middle of, and what came then; None when that is too long ago to tell.
         """
         until = subscription.position
-        if abs(until.at - since.at) > RESUME_SECONDS:
+        if not _is_fresh(since, until):
             return None
         delta = await self._feed.since(since, until.now)
         rest = [batch for batch in delta.batches if batch.seen]
@@ -248,3 +256,8 @@ class Follower:
             missed += await self._look(in_order, [subscription.question], shown, _RESUME_LOOK_SECONDS)
         missed[0].unread += delta.rows_left_out
         return missed
+
+
+def _is_fresh(position: Position, reached: Position) -> bool:
+    """Tell whether everything that was stored between two positions can still be told from what was there before."""
+    return abs(reached.at - position.at) <= RESUME_SECONDS

@@ -48,6 +48,9 @@ def skipped_event(slow: int | None, unread: int | None) -> bytes:
     return b"event: skipped\ndata: %b\n\n" % _encode_json({"skipped": slow, "unread": unread})
 
 
+_LOST_TRACK = Events((), skipped_event(None, None))
+
+
 def pieces_of(found: Found) -> list[Events]:
     """Cut what was found into what queues take or refuse."""
     return [Events.of(found.events[at : at + _PIECE_ROWS]) for at in range(0, len(found.events), _PIECE_ROWS)]
@@ -136,6 +139,12 @@ class Subscription:
             self._queue.append(last)
         last.slow += slow
         last.unread += unread
+        self._changed.set()
+
+    def lose_track(self) -> None:
+        """Tell the client, at this place, that nobody knows what it does without."""
+        if not self._queue or self._queue[-1] is not _LOST_TRACK:
+            self._queue.append(_LOST_TRACK)
         self._changed.set()
 
     async def next(self) -> bytes:

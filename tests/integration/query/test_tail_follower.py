@@ -375,8 +375,18 @@ async def test_when_everybody_has_left_nothing_is_kept_and_nothing_asked(
 
 async def test_a_position_from_long_ago_can_not_be_resumed(tails: Following) -> None:
     async with tails.follower.subscribe(parse_filter("")) as subscription:
-        old = replace(subscription.position, at=subscription.position.at - 301)
+        old = replace(subscription.position, at=subscription.position.at - int(follower_module.RESUME_SECONDS) - 1)
         assert await tails.follower.missed(old, subscription) is None
+
+
+async def test_after_a_round_that_came_too_late_everybody_is_told(
+    tails: Following, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with tails.follower.subscribe(parse_filter("")) as subscription:
+        monkeypatch.setattr(follower_module, "RESUME_SECONDS", -1)
+        await store(connection, "late", number=1)
+        reading = await Reading(subscription).until(lambda one: one.messages)
+        assert reading.skipped[0] == {"skipped": None, "unread": None}
 
 
 async def test_a_daemon_that_stops_ends_streams_and_lets_nobody_in(tails: Following) -> None:

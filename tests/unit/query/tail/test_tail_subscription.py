@@ -25,7 +25,7 @@ def rows(*ids: int, size: int = 10) -> Any:
     return pieces_of(Found([(row_id, b"%d|".rjust(size) % row_id) for row_id in ids]))
 
 
-def skipped(text: bytes) -> list[tuple[int, int]]:
+def skipped(text: bytes) -> list[tuple[int | None, int | None]]:
     found = [json.loads(data) for data in re.findall(rb"event: skipped\ndata: (.*)\n\n", text)]
     return [(one["skipped"], one["unread"]) for one in found]
 
@@ -79,6 +79,17 @@ async def test_rows_the_client_has_from_elsewhere_are_left_out_once() -> None:
     one.offer(rows(3), 0, HERE)
     one.offer(rows(2), 0, HERE)
     assert (await one.next()).split() == [b"1|", b"4|", b"2|"]
+
+
+async def test_a_client_of_which_nobody_knows_what_it_missed_is_told_at_its_place() -> None:
+    one = subscription()
+    one.offer(rows(1), 0, HERE)
+    for _ in range(3):
+        one.lose_track()
+    one.offer(rows(2), 0, HERE)
+    text = await one.next()
+    assert skipped(text) == [(None, None)]
+    assert text.index(b"1|") < text.index(b"null") < text.index(b"2|")
 
 
 async def test_the_end_frees_what_waits() -> None:
