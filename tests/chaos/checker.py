@@ -15,6 +15,8 @@ inversions     stored with an id below that of an earlier message
 
 *Acknowledged* is what the daemon had answered for: an HTTP 200, or (for senders that get no answers) what was found
 in its spool and in the table when it was killed.
+
+Whenever the table is read, its blocks and counts are checked against it: they are exact at any moment.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from logstreamd.spool.inspect import export_frames
 from tests.acceptance.database import Database
 from tests.chaos.messages import Stamp, read_stamp
 from tests.chaos.senders import Journal
+from tests.exactness import VIOLATIONS
 
-__all__ = ["Outcome", "assert_good", "check", "spooled_stamps", "stored_stamps"]
+__all__ = ["Outcome", "assert_exact", "assert_good", "check", "spooled_stamps", "stored_stamps"]
 
 _ROWS = """
     SELECT message, coalesce(attrs #> '{logstreamd,flags}' ? 'partial', false)
@@ -62,13 +65,20 @@ def stored_stamps(database: Database, run: str) -> Iterator[Stamp]:
     """Yield what is in the table, in the order of ids.
 
     Raises:
-        AssertionError: a row is not what anybody sent.
+        AssertionError: a row is not what anybody sent, or blocks or counts are not those of the rows.
     """
+    assert_exact(database)
     for message, partial in database.fetch(_ROWS, f"run={run} %"):
         stamp = read_stamp(message)
         assert stamp is not None or partial, f"corrupted: {message[:200]!r}"
         if stamp is not None:
             yield stamp
+
+
+def assert_exact(database: Database) -> None:
+    """Blocks and counts are those of the rows, and every row lies in a block of its day."""
+    broken = {name: found for name, query in VIOLATIONS.items() if (found := database.fetch(query))}
+    assert not broken, broken
 
 
 def spooled_stamps(spool: Path) -> Iterator[Stamp]:
