@@ -6,6 +6,7 @@ the end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from logstreamd.query.filter import FilterError
 __all__ = ["Fields", "Node", "YamlFile", "read_text_value"]
 
 _T = TypeVar("_T")
+# What neither PostgreSQL nor JSON in UTF-8 can hold; YAML's escapes can name it.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _NO_HINTS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -175,6 +178,8 @@ def read_text_value(value: object) -> str:
     if not isinstance(value, str):
         hint = " (write it in quotes)" if isinstance(value, int | float) else ""
         raise ValueError(f"must be a text (got {shown(value)}){hint}")
+    if unstorable := _UNSTORABLE.search(value):
+        raise MistakeError(unstorable.start(), f"a character that can't be stored (got {shown(unstorable[0])})")
     return value
 
 
