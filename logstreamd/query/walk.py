@@ -96,7 +96,7 @@ class Walk:
     asked: Scope = field(init=False)
     _open: Scope = field(init=False)  # the times that still matter: fewer as rows are found
     _rows: list[asyncpg.Record] = field(default_factory=list)
-    _read_at_once: int = _FIRST_ROWS
+    _read_at_once: int = field(default_factory=lambda: _FIRST_ROWS)
     _helper: Connection | None = None
     _asked_for_help: bool = False
 
