@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,12 @@ def test_the_shipped_rules_can_be_used_together_and_each_has_a_test_that_fires()
     expectations = [one for path in SHIPPED_TESTS for test in load_tests(path) for one in test.expectations]
     assert {one.rule.alert for one in expectations if one.alerts} == rules
     assert {one.rule.alert for one in expectations if not one.alerts} == rules
+
+
+def test_the_examples_of_the_documentation_do_what_it_says(tmp_path: Path) -> None:
+    page = (SHIPPED.parents[1] / "docs" / "alerts.md").read_text()
+    rules, tests, *_ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "errors.yaml").write_text(rules)
+    (tmp_path / "errors.test.yaml").write_text(tests)
+    assert run("check", tmp_path / "errors.yaml").stdout == f"ok: {tmp_path / 'errors.yaml'}: 1 groups, 1 rules\n"
+    assert run("test", tmp_path / "errors.test.yaml").exit_code == 0
