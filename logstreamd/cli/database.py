@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from logstreamd.config import Config
+    from logstreamd.storage.retention_plan import Expired
 
 __all__ = ["db"]
 
@@ -37,7 +38,8 @@ def migrate(config_file: Path | None) -> None:
         if not taken:
             click.echo("nothing to do")
 
-    _with_database(config_file, work)
+    config, _ = configuration(config_file)
+    _with_database(config, work)
 
 
 @db.command()
@@ -55,16 +57,61 @@ def status(config_file: Path | None) -> None:
         if found.problem is not None:
             raise click.ClickException(found.problem)
 
-    _with_database(config_file, work)
+    config, _ = configuration(config_file)
+    _with_database(config, work)
 
 
-def _with_database(config_file: Path | None, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
+@config_option
+def retention(config_file: Path | None, *, dry_run: bool) -> None:
+    """Drop what is not to be kept; `run` does the same every hour. Exit code 1 when something is in use and stays."""
+    from datetime import UTC, datetime
+
+    from logstreamd.maintenance import retention_policy
+    from logstreamd.storage.partitions import Partitions
+    from logstreamd.storage.retention import Retention
+    from logstreamd.storage.retention_plan import plan_retention
+
+    config, _ = configuration(config_file)
+    policy = retention_policy(config.retention)
+
+    async def work(connection: asyncpg.Connection) -> None:
+        now = datetime.now(UTC)
+        if dry_run:
+            _show(await plan_retention(connection, policy, now))
+            return
+        one_pass = Retention(policy, Partitions())
+        went = await one_pass.round(connection, now)
+        while one_pass.more:
+            went += await one_pass.round(connection, now)
+        _show(went)
+        left = await plan_retention(connection, policy, now)
+        if left:
+            days = ", ".join(sorted({one.day.isoformat() for one in left}))
+            raise click.ClickException(f"in use, or a daemon is at work on it: {days}; try again later")
+
+    _with_database(config, work)
+
+
+def _show(expired: Iterable[Expired]) -> None:
+    """Print one line for each day and reason."""
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    for one in expired:
+        rows, byte_count = sums.get((one.day.isoformat(), one.why), (0, 0))
+        sums[one.day.isoformat(), one.why] = rows + one.rows, byte_count + one.byte_count
+    for (day, why), (rows, byte_count) in sorted(sums.items()):
+        click.echo(f"{day}  {rows:>15,} rows  {byte_count:>19,} bytes  {why}")
+    if not sums:
+        click.echo("nothing to do")
+
+
+def _with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
     """Run something on the configured database; an embedded one that is down runs for as long as it takes."""
     import asyncpg as driver
 
     from logstreamd.storage.errors import StorageError
 
-    config, _ = configuration(config_file)
     try:
         asyncio.run(_run_with_database(config, work))
     except (OSError, StorageError, driver.PostgresError, driver.InterfaceError, TimeoutError) as problem:
