@@ -20,6 +20,7 @@ from tests.bench.catalogue import PEERS, Measurement, Sizes, measurements
 from tests.bench.files import Files
 from tests.bench.result import Result, as_json, as_table, compare, median_of
 from tests.bench.scale import measure_scale, scale_as_table
+from tests.bench.search_rows import answers_as_table, measure_search
 from tests.bench.server import Server, running_server
 from tests.bench.stages import measure_stages, stages_as_table
 
@@ -68,6 +69,7 @@ def parse_arguments() -> argparse.Namespace:
         "--idle-seconds", type=int, default=20, metavar="S", help="of looking at idleness (%(default)s)"
     )
     parser.add_argument("--stages", action="store_true", help="instead: processor time of each stage")
+    parser.add_argument("--search", action="store_true", help="instead: questions to that many rows")
     parser.add_argument("--scale", metavar="N,N", help="instead: fill a table to so many million rows, growing numbers")
     parser.add_argument("--dsn", help="a PostgreSQL whose user may create databases; default: an embedded one")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -80,6 +82,10 @@ def measure(arguments: argparse.Namespace, server: Server, directory: Path) -> t
         with server.database() as dsn:
             stages = measure_stages(arguments.rows, dsn, directory)
         return stages_as_table(stages), {"stages": [asdict(one) for one in stages]}
+    if arguments.search:
+        with server.database() as dsn:
+            answers, bytes_per_row = measure_search(arguments.rows, dsn)
+        return answers_as_table(answers, bytes_per_row), {"search": [asdict(one) for one in answers]}
     if arguments.scale:
         with server.database() as dsn:
             steps = list(measure_scale([int(one) for one in arguments.scale.split(",")], dsn, directory))
