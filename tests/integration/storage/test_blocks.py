@@ -249,9 +249,7 @@ async def test_whoever_reads_while_others_store_and_merge_finds_every_row_in_its
     writers_done = asyncio.Event()
 
     async def write() -> None:
-        seqs = sorted(
-            range(1, 80), key=lambda seq: (seq // 8, seq * 5 % 8)
-        )
+        seqs = sorted(range(1, 80), key=lambda seq: (seq // 8, seq * 5 % 8))
         await store(other, seqs, days=(21, 22))
         writers_done.set()
 
