@@ -38,11 +38,11 @@ _REPEATS = 9
 _SCAN_REPEATS = 2
 _BYTES = """
     SELECT (SELECT sum(pg_total_relation_size(name::regclass))
-            FROM unnest('{blocks,batch_counts,folded_counts,folded_totals}'::text[]) AS name) / (SELECT count(*) FROM logs)
+            FROM unnest('{blocks,batch_counts,folded_counts,folded_totals}'::text[]) AS name)
+           / (SELECT count(*) FROM logs)
 """
-# No index, and workers for the asking.
 _SCAN_SETTINGS = (
-    "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off; SET jit = off"
+    "SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_indexonlyscan = off"
 )
 
 
@@ -204,7 +204,7 @@ async def _answer(connection: asyncpg.Connection, question: _Question) -> Answer
     found = await question.ask()  # warm
     times = [await _milliseconds(question.ask) for _ in range(_REPEATS)]
     async with connection.transaction():
-        await connection.execute(_SCAN_SETTINGS.replace("SET ", "SET LOCAL "))
+        await connection.execute(_SCAN_SETTINGS)
 
         async def scan() -> None:
             await connection.fetch(question.scan, *question.scan_parameters)
