@@ -19,7 +19,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import structlog
 
@@ -31,6 +31,8 @@ from logstreamd.alerts.notify.text import alert_lines, sample_line, subject
 __all__ = ["EmailNotifier", "MailServer", "mail"]
 
 _log = structlog.get_logger(__name__)
+
+_OnConnection: TypeAlias = Callable[[smtplib.SMTP, socket.socket], None]
 
 _NAMED_FINGERPRINTS = 20  # a header that stays below the 998 octets of a line
 
@@ -96,6 +98,7 @@ class _Session:
         self._server = server
         self._tls = tls
         self._client: smtplib.SMTP | None = None
+        self._connection: socket.socket | None = None
         self._aborted = False
 
     def send(self, text: EmailMessage) -> None:
@@ -133,41 +136,54 @@ class _Session:
             client.close()
 
     def _connect(self) -> smtplib.SMTP:
-        if self._aborted:
-            raise UnavailableError("the time was up before it began")
         server = self._server
         # The standard library would look up a full name for this machine, which may take longer than the mail.
         arguments: dict[str, Any] = {"local_hostname": socket.gethostname(), "timeout": server.timeout_seconds}
         if server.tls == "tls":
-            return _TlsClient(self._register, server.host, server.port, context=self._tls, **arguments)
-        return _PlainClient(self._register, server.host, server.port, **arguments)
+            return _TlsClient(self._on_connection, server.host, server.port, context=self._tls, **arguments)
+        return _PlainClient(self._on_connection, server.host, server.port, **arguments)
 
-    def _register(self, client: smtplib.SMTP) -> None:
-        self._client = client
+    def _on_connection(self, client: smtplib.SMTP, connection: socket.socket) -> None:
+        """Take note of a connection before anything is said on it."""
+        self._client, self._connection = client, connection
+        if self._aborted:
+            connection.close()
+            raise TimeoutError("the time was up before it began")
 
     def abort(self) -> None:
         """End what is going on: whatever the thread waits for fails at once."""
         self._aborted = True
-        connection = self._client.sock if self._client is not None else None
-        if connection is not None:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        # With STARTTLS the client goes on with another socket.
+        for connection in (self._connection, self._client.sock if self._client is not None else None):
+            if connection is not None:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _PlainClient(smtplib.SMTP):
-    """A client that is known from before it connects, so that it can be aborted."""
+    """A client that shows its connection before it speaks, so that it can be aborted."""
 
-    def __init__(self, register: Callable[[smtplib.SMTP], None], *arguments: Any, **named: Any) -> None:
-        register(self)
+    def __init__(self, on_connection: _OnConnection, *arguments: Any, **named: Any) -> None:
+        self._on_connection = on_connection
         super().__init__(*arguments, **named)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._on_connection(self, connection)
+        return connection
 
 
 class _TlsClient(smtplib.SMTP_SSL):
     """The same with TLS from the first byte."""
 
-    def __init__(self, register: Callable[[smtplib.SMTP], None], *arguments: Any, **named: Any) -> None:
-        register(self)
+    def __init__(self, on_connection: _OnConnection, *arguments: Any, **named: Any) -> None:
+        self._on_connection = on_connection
         super().__init__(*arguments, **named)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._on_connection(self, connection)
+        return connection
 
 
 def _refused(code: int, said: str) -> RejectedError | UnavailableError:
