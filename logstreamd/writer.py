@@ -38,6 +38,8 @@ ROWS_PER_NUMBER = 65_536
 """A row's id is its batch's number times this, plus its position."""
 
 _CLAIM_NUMBERS = 64  # batch numbers fetched at once: one round trip for 64 batches
+# Then they are given up: ids of several receivers follow arrival, and no batch comes to lie among those of long ago.
+_KEEP_NUMBERS_SECONDS = 1.0
 
 
 class SpoolReader(Protocol):
@@ -104,6 +106,7 @@ class Writer:
         self._metrics = metrics
         self._watcher = watcher
         self._numbers: list[int] = []
+        self._claimed_at = 0.0
         self._taking = asyncio.Lock()
         self._acknowledged = asyncio.Event()
         self._encoders = ThreadPoolExecutor(len(sessions), thread_name_prefix="encode")
@@ -178,8 +181,9 @@ class Writer:
             return spooled, number
 
     async def _next_number(self, session: Session) -> int:
-        if not self._numbers:
+        if not self._numbers or time.monotonic() - self._claimed_at > _KEEP_NUMBERS_SECONDS:
             numbers = await retry(lambda: session.claim_batch_numbers(_CLAIM_NUMBERS))
+            self._claimed_at = time.monotonic()
             self._numbers = sorted(numbers, reverse=True)
         return self._numbers.pop()
 

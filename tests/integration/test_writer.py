@@ -147,6 +147,17 @@ async def test_a_batch_encoded_ahead_is_left_to_the_spool_when_the_writer_stops(
             assert spool.frames_by_input() == {"tcp": 2}
 
 
+async def test_ids_of_a_quiet_receiver_and_a_busy_one_follow_arrival(
+    database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logstreamd.writer._KEEP_NUMBERS_SECONDS", 0.0)
+    async with storing(database, workers=1) as quiet, storing(database, workers=1) as busy:
+        for one, message in ((quiet, "first"), (busy, "second"), (quiet, "third"), (busy, "fourth")):
+            one.append(batch_of([message]))
+            await one.drained()
+    assert await stored(connection) == ["first", "second", "third", "fourth"]
+
+
 async def test_partitions_are_asked_for_before_a_batch_is_stored(database: str) -> None:
     async with storing(database, workers=1) as one:
         one.append(batch_of(["<13>1 2026-11-20T00:00:00Z h a - - - old", "new"]))
