@@ -1,24 +1,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
+from batches import encoded
+from exactness import violations
 from manual_spool import turns
 
 from logstreamd import maintenance
-from logstreamd.maintenance import DatabaseKeeper
+from logstreamd.config.retention import RetentionConfig
+from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
+from logstreamd.record import Severity
+from logstreamd.storage import blocks, counts
 from logstreamd.storage import session as session_module
 from logstreamd.storage.connections import ConnectionSettings, connect
 from logstreamd.storage.errors import SchemaError
 from logstreamd.storage.partitions import Partitions
-from logstreamd.storage.retention_plan import RetentionPolicy
+from logstreamd.storage.retention_plan import RetentionPolicy, RetentionRule
 from logstreamd.storage.session import Health, Session
+from logstreamd.storage.store import store_batch
+from logstreamd.wire.batch import Batch
 
 OURS, ANOTHERS = UUID(int=1), UUID(int=2)
 DAY_US = 86_400_000_000
@@ -33,7 +41,13 @@ def _be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Keeping:
-    def __init__(self, dsn: str, retention_days: int | None, oldest_spooled_seconds: float) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        retention_days: int | None,
+        oldest_spooled_seconds: float,
+        rules: tuple[RetentionRule, ...] = (),
+    ) -> None:
         self.dsn = dsn
         self.metrics = Metrics(version="test", wire="python")
         self.health = Health(self.metrics)
@@ -42,7 +56,7 @@ class Keeping:
             Partitions(),
             spool_id=lambda: OURS,
             oldest_spooled_seconds=lambda: oldest_spooled_seconds,
-            retention=RetentionPolicy(days=retention_days),
+            retention=RetentionPolicy(retention_days, rules=rules),
             metrics=self.metrics,
         )
         self.task = asyncio.create_task(self.keeper.run())
@@ -50,9 +64,13 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(
-    dsn: str, *, retention_days: int | None = 30, oldest_spooled_seconds: float = 0
+    dsn: str,
+    *,
+    retention_days: int | None = 30,
+    oldest_spooled_seconds: float = 0,
+    rules: tuple[RetentionRule, ...] = (),
 ) -> AsyncIterator[Keeping]:
-    one = Keeping(dsn, retention_days, oldest_spooled_seconds)
+    one = Keeping(dsn, retention_days, oldest_spooled_seconds, rules)
     try:
         yield one
     finally:
@@ -185,6 +203,61 @@ async def test_nothing_is_pruned_before_the_spool_could_say_what_it_holds(
             await asyncio.sleep(0.001)
         assert one.task.done() is False
     assert await connection.fetchval("SELECT count(*) FROM spool_marks") == 1
+
+
+async def store(connection: asyncpg.Connection, seqs: Iterable[int], level: str) -> None:
+    """Store batches of one row that arrived two days ago."""
+    for seq in seqs:
+        batch = Batch("tcp")
+        frame = b'{"level": "%s", "message": "hello"}' % level.encode()
+        batch.append(frame, int(time.time() * 1_000_000) - 2 * DAY_US, batch.peer_id("192.0.2.7"))
+        await store_batch(connection, batch, encoded(batch, seq), spool_id=OURS, seq=seq)
+
+
+async def test_counts_are_folded_blocks_are_merged_and_old_rows_go(
+    database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_FOLD_SECONDS", "_MERGE_SECONDS", "_RETENTION_SECONDS"):
+        monkeypatch.setattr(maintenance, name, 0.001)
+    monkeypatch.setattr(blocks, "SETTLE_SECONDS", 0.0)
+    await store(connection, range(1, 11), "debug")
+    await store(connection, range(11, 21), "info")
+    rules = (RetentionRule(1, (Severity.DEBUG,)),)
+    async with keeping(database, rules=rules) as one:
+        await until(connection, "SELECT NOT EXISTS (SELECT FROM logs WHERE severity = 7)")
+        await until(connection, "SELECT count(*) = 1 FROM blocks")
+        await until(connection, "SELECT NOT EXISTS (SELECT FROM batch_counts)")
+
+        def count(name: str) -> float:
+            return one.metrics.registry.get_sample_value(f"logstreamd_{name}_total") or 0
+
+        assert (count("retired_rows"), count("retired_bytes")) == (10, 0)
+        assert count("folded_counts") >= 20
+        assert count("merged_blocks") >= 10
+    assert await violations(connection) == {}
+
+
+async def test_a_job_with_more_to_do_gets_its_next_turn_soon(
+    database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "MAX_BATCHES", 2)
+    monkeypatch.setattr(maintenance, "_FOLD_SECONDS", 3_600.0)
+    await store(connection, range(1, 8), "info")
+    async with keeping(database):
+        await until(connection, "SELECT NOT EXISTS (SELECT FROM batch_counts)")
+
+
+def test_the_words_of_the_configuration_become_numbers() -> None:
+    config = RetentionConfig.model_validate(
+        {
+            "days": 30,
+            "max_bytes": "1GiB",
+            "rules": [{"level": ["debug", "info"], "days": 3}, {"service": "a", "days": 7}],
+        }
+    )
+    assert retention_policy(config) == RetentionPolicy(
+        30, 1 << 30, (RetentionRule(3, (7, 6)), RetentionRule(7, tuple(range(8)), ("a",)))
+    )
 
 
 async def test_a_job_that_fails_does_not_keep_the_others_from_their_turn(
