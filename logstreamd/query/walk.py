@@ -222,12 +222,12 @@ class Walk:
         """Return what still matters when the limit is full, and this is the time of the last row."""
         if self.order == "desc":
             return replace(self._open, start=max(self._open.start, ts))
-        return replace(self._open, end=min(self._open.end, ts + _MICROSECOND))
+        return _through(self._open, ts)
 
     def _behind(self, ts: datetime) -> Scope:
         """Return what is left behind a cursor; rows of the same time may be left."""
         if self.order == "desc":
-            return replace(self.scope, end=min(self.scope.end, ts + _MICROSECOND))
+            return _through(self.scope, ts)
         return replace(self.scope, start=max(self.scope.start, ts))
 
     def _matters(self, block: Range) -> bool:
@@ -239,6 +239,11 @@ class Walk:
         if allowed.services is None or allowed.services.prefixes or not allowed.severities <= _INDEXED_SEVERITIES:
             return []
         return sorted(allowed.services.exact) if len(allowed.services.exact) <= _MAX_INDEXED_SERVICES else []
+
+
+def _through(scope: Scope, ts: datetime) -> Scope:
+    """Return a scope that ends with a time, or as before when that was earlier."""
+    return scope if ts >= scope.end else replace(scope, end=ts + _MICROSECOND)
 
 
 def _ms_since(started: float) -> float:

@@ -100,6 +100,8 @@ async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, pur
             "default_transaction_read_only": "on",
             "default_transaction_isolation": "repeatable read",
             "plan_cache_mode": "force_custom_plan",
+            # A question whose client is gone must not go on: here nothing but processor time depends on how soon.
+            "client_connection_check_interval": "500",
         },
     )
     await pool
