@@ -15,11 +15,14 @@ from typing import Literal, TypeAlias
 
 import asyncpg
 
-from logstreamd.query.count_statement import build_statement, counts_table
+from logstreamd.query.count_statement import CountsTable, Statement, counts_table, sum_counts, sum_rows
 from logstreamd.query.database import Database
+from logstreamd.query.deadline import Deadline
 from logstreamd.query.durations import read_duration
 from logstreamd.query.labels import Label, read_labels
 from logstreamd.query.parameters import collect, read_count
+from logstreamd.query.plan import matching_ranges
+from logstreamd.query.ranges import Range
 from logstreamd.query.scope import EARLIEST, LATEST, SCOPE_ONCE, SCOPE_PARAMETERS, SCOPE_PREFIXES, Scope, read_scope
 from logstreamd.query.steps import MINUTE, Steps, steps_between
 from logstreamd.storage.migrate import Connection
@@ -32,6 +35,8 @@ _ONCE = ("step", "limit")
 _DEFAULT_SERIES = 100
 _MAX_SERIES = 1_000
 _MAX_POINTS = 100_000  # of all series: some 4 MB as JSON, and 20 ms to write it
+_FEW_ROWS = 524_288  # in blocks that may match: a second for one process
+_MAX_RANGES = 64  # of ids in one statement; each costs a look at the BRIN
 _MIN_STEP, _MAX_STEP = timedelta(milliseconds=1), timedelta(days=366)
 
 Point: TypeAlias = tuple[datetime, int]
@@ -145,10 +150,12 @@ class CountReader:
         table = counts_table(question.scope.filter, question.by) if _in_whole_minutes(question.step) else None
         with self._database.question():
             async with self._database.reading() as connection:
+                deadline = Deadline(self._database.timeout_seconds)
+                await deadline.hold(connection)
                 steps = await _find_steps(connection, question)
-                limit = _limit(question, steps)
-                text, parameters = build_statement(question.scope, question.by, steps, limit, table)
-                rows = await connection.fetch(text, *parameters)
+                statement = await _state(connection, question, steps, table)
+                await deadline.hold(connection)
+                rows = await connection.fetch(statement.text, *statement.parameters) if statement else []
         series, other = _as_series(question.by, steps, rows)
         took_ms = round((time.perf_counter() - started) * 1_000, 3)
         return Counts(series, other, "scan" if table is None else "counts", took_ms)
@@ -164,7 +171,6 @@ async def _find_steps(connection: Connection, question: CountQuestion) -> Steps 
         return None
     start, end = question.scope.start, question.scope.end
     if start == EARLIEST or end == LATEST:
-        await connection.execute(_SQL["one_snapshot"])
         extent = await connection.fetchrow(_SQL["extent"])
         if extent is None or extent["first"] is None:
             return Steps(start, question.step, 0)
@@ -173,8 +179,24 @@ async def _find_steps(connection: Connection, question: CountQuestion) -> Steps 
     return steps_between(start, end, question.step)
 
 
-def _limit(question: CountQuestion, steps: Steps | None) -> int:
-    return question.limit if steps is None else min(question.limit, _MAX_POINTS // max(steps.count, 1))
+async def _state(
+    connection: Connection, question: CountQuestion, steps: Steps | None, table: CountsTable | None
+) -> Statement | None:
+    """Return the statement to ask; None when the blocks say that there is no such row."""
+    scope, by, limit = question.scope, question.by, question.limit
+    if steps is not None:
+        limit = min(limit, _MAX_POINTS // max(steps.count, 1))
+    if table is not None:
+        return sum_counts(scope, by, steps, limit, table)
+    ranges = await _few_ranges(connection, scope)
+    return None if ranges == [] else sum_rows(scope, by, steps, limit, ranges)
+
+
+async def _few_ranges(connection: Connection, scope: Scope) -> list[Range] | None:
+    """Return where the rows lie if that is little to read; else several processes are quicker with all of it."""
+    ranges = await matching_ranges(connection, scope)
+    few = len(ranges) <= _MAX_RANGES and sum(one.rows for one in ranges) <= _FEW_ROWS
+    return ranges if few else None
 
 
 def _as_series(

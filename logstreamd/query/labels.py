@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +33,22 @@ class Label:
     name: str
     target: Column | Attribute | None
 
-    def to_sql(self, first_parameter: int) -> tuple[str, list[Any]]:
-        """Return an expression for the value of a row of ``logs``, and its parameters from this number on."""
+    def to_sql(self, bind: Callable[[Any], str]) -> str:
+        """Return an expression for the value of a row of ``logs``.
+
+        Args:
+            bind: makes a value a parameter and returns how it is written.
+        """
         match self.target:
             case None:
-                return "severity", []
+                return "severity"
             case Column("peer"):
-                return "host(peer)", []
+                return "host(peer)"
             case Column(name):
-                return name, []
+                return name
             case Attribute(path):
-                value = f"attrs #> ${first_parameter}::text[], attrs -> ${first_parameter + 1}::text"
-                return f"left(coalesce({value}) #>> '{{}}', {_MAX_VALUE_CHARS})", [list(path), ".".join(path)]
+                value = f"attrs #> {bind(list(path))}::text[], attrs -> {bind('.'.join(path))}::text"
+                return f"left(coalesce({value}) #>> '{{}}', {_MAX_VALUE_CHARS})"
 
     def value_of(self, text: str | None) -> str | None:
         """Return the value as an answer shows it, from what the database returned as text."""

@@ -1,10 +1,7 @@
 -- How many rows, by labels and steps. <start>, <end> and <filter> are bound parameters and what the filter language compiles to;
 -- <labels> are expressions for label_1, label_2 … and <keys> these names, each with a comma behind it.
 -- $1 is the step's length (NULL: no steps), $2 the begin of the first step, $3 how many series are shown.
--- <counts> is log_counts or log_totals, <counted> one of the queries of rows, or several with UNION ALL between them.
-
--- one_snapshot --
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+-- <ids> are ranges of ids, or "true". <counts> is log_counts or log_totals, <counted> one of the queries of rows, or several with UNION ALL between them.
 
 -- extent --
 SELECT min(minute) AS first, max(minute) AS last FROM log_totals
@@ -12,8 +9,11 @@ SELECT min(minute) AS first, max(minute) AS last FROM log_totals
 -- rows_of_logs --
 SELECT <labels> date_bin($1::interval, ts, $2::timestamptz) AS step, count(*) AS n
 FROM logs
-WHERE ts >= <start> AND ts < <end> AND <filter>
+WHERE ts >= <start> AND ts < <end> AND (<ids>) AND <filter>
 GROUP BY <keys> step
+
+-- ids --
+id BETWEEN <first>::bigint AND <last>::bigint
 
 -- rows_of_counts --
 SELECT <labels> date_bin($1::interval, minute, $2::timestamptz) AS step, sum(count)::bigint AS n

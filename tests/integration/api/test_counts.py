@@ -73,11 +73,13 @@ def cells(answer: dict[str, Any], by: list[str]) -> Counter[tuple[Any, ...]]:
     return +found
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(6))
 async def test_every_answer_is_what_counting_the_rows_gives(
-    patient: Any, connection: asyncpg.Connection, seed: int
+    patient: Any, connection: asyncpg.Connection, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = Random(seed)
+    if seed % 2:
+        monkeypatch.setattr(counts_module, "_FEW_ROWS", 0)  # whatever is not counted already is read from end to end
     await store_random_lines(connection, random)
     for _ in range(30):
         question = random_question(random)
