@@ -25,7 +25,7 @@ from logstreamd.query.walk import Step, Walk
 from logstreamd.record import LEVELS
 from logstreamd.storage.migrate import Connection
 
-__all__ = ["LOG_FIELDS", "LogReader", "Page", "Search", "parse_search"]
+__all__ = ["LOG_FIELDS", "LogReader", "Page", "Search", "as_log", "parse_search"]
 
 _COLUMNS_AFTER_LEVEL = (
     "severity", "facility", "host", "service", "proc_id", "msg_id", "trace_id", "message", "attrs", "input", "peer"
@@ -126,7 +126,7 @@ class LogReader:
             rows, plan = await self._find(search, explain)
         page, more = rows[: search.limit], len(rows) > search.limit
         return Page(
-            logs=[_as_log(row) for row in page],
+            logs=[as_log(row) for row in page],
             next_cursor=encode_cursor(page[-1]["ts"], page[-1]["id"]) if more else None,
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
             plan=plan,
@@ -192,7 +192,12 @@ class LogReader:
             return rows, describe_plan(search.scope, steps, await count_skipped(connection, walk.asked))
 
 
-def _as_log(row: asyncpg.Record) -> dict[str, Any]:
+def as_log(row: asyncpg.Record) -> dict[str, Any]:
+    """Return a row as the API shows it.
+
+    Args:
+        row: the columns as ``logs.sql`` selects them.
+    """
     log = {column: row[column] for column in ("id", "ts", "received_at")}
     log["level"] = LEVELS[row["severity"]]
     log |= {column: row[column] for column in _COLUMNS_AFTER_LEVEL}
