@@ -198,8 +198,9 @@ class Delivery:
                 await self._deliver(desk, message)
             else:
                 await self._persist()
-                desk.idle.set()
-                await self._wait(desk)
+                if not desk.wake.is_set():  # nothing came meanwhile, nor the wish to stop
+                    desk.idle.set()
+                    await self._wait(desk)
 
     async def _wait(self, desk: _Desk) -> None:
         """Wait until a message is due, or there is something new."""

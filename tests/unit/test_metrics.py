@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from logstreamd.metrics import CLOSE_REASONS, DROP_REASONS, Metrics
+from logstreamd.metrics import ALERT_DROP_REASONS, CLOSE_REASONS, DELIVERY_OUTCOMES, DROP_REASONS, Metrics
 
 
 @pytest.fixture
@@ -117,6 +117,16 @@ def test_two_daemons_in_one_process_do_not_share_metrics() -> None:
 
 
 def test_the_reasons_are_closed_sets_of_distinct_words() -> None:
-    for reasons in (DROP_REASONS, CLOSE_REASONS):
+    for reasons in (DROP_REASONS, CLOSE_REASONS, DELIVERY_OUTCOMES, ALERT_DROP_REASONS):
         assert len(set(reasons)) == len(reasons)
         assert all(reason.replace("_", "").isalpha() for reason in reasons)
+
+
+def test_every_series_of_a_notifier_is_there_from_the_start(metrics: Metrics) -> None:
+    metrics.watch_notifier("ops", waiting=lambda: 3)
+    for outcome in DELIVERY_OUTCOMES:
+        assert read(metrics, "alert_deliveries_total", notifier="ops", outcome=outcome) == 0
+    for reason in ALERT_DROP_REASONS:
+        assert read(metrics, "dropped_alerts_total", notifier="ops", reason=reason) == 0
+    assert read(metrics, "alert_delivery_seconds_count", notifier="ops") == 0
+    assert read(metrics, "alert_queue_alerts", notifier="ops") == 3
