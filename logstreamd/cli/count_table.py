@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -10,6 +11,8 @@ import click
 from logstreamd.cli.terminal import escape
 
 __all__ = ["print_counts"]
+
+_UNLIMITED_CHARS = 100_000
 
 
 def print_counts(answer: dict[str, Any], *, as_json: bool) -> int:
@@ -51,10 +54,8 @@ def _print_table(series: list[dict[str, Any]], other: dict[str, Any] | None, tot
     if other:
         rest = Text(f"{other['series']:,} others", "dim")
         table.add_row(rest, *[""] * (len(fields) - 1), f"{other['total']:,}", _part(other["total"], total))
-    console = Console(highlight=False)
     # In a pipe there is no width to fit into: nothing is cut.
-    width = console.width if console.is_terminal else max(console.width, console.measure(table).maximum)
-    console.print(table, width=width)
+    Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_CHARS).print(table)
 
 
 def _part(rows: int, total: int) -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import IO
 
 __all__ = ["progress"]
 
@@ -16,12 +17,18 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 @asynccontextmanager
-async def progress(what: str) -> AsyncIterator[None]:
-    """Say on standard error, if it is a terminal, what is being done and for how long, while the block lasts."""
-    if not sys.stderr.isatty():
+async def progress(what: str, stream: IO[str] | None = None) -> AsyncIterator[None]:
+    """Say what is being done and for how long, while the block lasts.
+
+    Args:
+        what: a word.
+        stream: where to, if it is a terminal; standard error when not given.
+    """
+    terminal = sys.stderr if stream is None else stream
+    if not terminal.isatty():
         yield
         return
-    telling = asyncio.create_task(_tell(what), name="progress")
+    telling = asyncio.create_task(_tell(what, terminal), name="progress")
     try:
         yield
     finally:
@@ -29,14 +36,14 @@ async def progress(what: str) -> AsyncIterator[None]:
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def _tell(what: str) -> None:
+async def _tell(what: str, terminal: IO[str]) -> None:
     started = time.monotonic()
     await asyncio.sleep(_PATIENCE_SECONDS)
     try:
         while True:
-            sys.stderr.write(f"{_CLEAR_LINE}{what} … {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
-            sys.stderr.flush()
+            terminal.write(f"{_CLEAR_LINE}{what} … {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
+            terminal.flush()
             await asyncio.sleep(_EVERY_SECONDS)
     finally:
-        sys.stderr.write(_CLEAR_LINE)
-        sys.stderr.flush()
+        terminal.write(_CLEAR_LINE)
+        terminal.flush()

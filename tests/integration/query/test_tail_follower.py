@@ -379,6 +379,23 @@ async def test_a_position_from_long_ago_can_not_be_resumed(tails: Following) -> 
         assert await tails.follower.missed(old, subscription) is None
 
 
+async def test_of_many_rows_that_were_missed_the_newest_batches_are_read(
+    tails: Following, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_module, "_RESUME_ROWS", 3)
+    async with tails.follower.subscribe(parse_filter("")) as subscription:
+        then = subscription.position
+        for number in range(1, 4):
+            await store(connection, f"{number} a", f"{number} b", number=number)
+        await Reading(subscription).until_rows(6)
+    async with tails.follower.subscribe(parse_filter("")) as subscription:
+        missed = await tails.follower.missed(then, subscription)
+        assert missed is not None
+        shown = events_in(b"".join(text for found in missed for _, text in found.events))
+        assert [data["message"] for _, _, data in shown] == ["3 a", "3 b"]
+        assert sum(found.unread for found in missed) == 4
+
+
 async def test_after_a_round_that_came_too_late_everybody_is_told(
     tails: Following, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,7 +147,8 @@ def test_a_problem_inside_a_value_names_the_way_to_it() -> None:
 
 
 def test_reserved_variables_are_no_settings() -> None:
-    assert load_config(None, {"LOGSTREAMD_CONFIG": "x.yaml", "LOGSTREAMD_FAULT": "spool:1:kill"}) == Config()
+    variables = {"LOGSTREAMD_CONFIG": "x.yaml", "LOGSTREAMD_FAULT": "spool:1:kill", "LOGSTREAMD_URL": "logs.example"}
+    assert load_config(None, variables) == Config()
 
 
 def test_what_kubernetes_sets_for_a_service_of_our_name_is_ignored() -> None:

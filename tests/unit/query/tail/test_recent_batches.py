@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from batches import batch_of, encoded
 
+from logstreamd.query.tail import recent as recent_module
 from logstreamd.query.tail.recent import EVICTED, RecentBatches
 
 
@@ -44,6 +46,15 @@ def test_the_oldest_go_when_there_are_too_many_bytes_and_their_numbers_stay() ->
         recent.storing(encoded(batch_of(["a" * 1000]), number))
         assert recent.bytes <= 2 * size.bytes
     assert [recent.take(number) is EVICTED for number in range(1, 6)] == [True, True, True, False, False]
+
+
+def test_numbers_are_not_kept_for_ever_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_module, "_MAX_NUMBERS", 3)
+    recent = RecentBatches(max_bytes=0)
+    recent.watch(lambda _: True)
+    for number in range(1, 6):
+        recent.storing(encoded(batch_of(["a"]), number))
+    assert [recent.take(number) is EVICTED for number in range(1, 6)] == [False, False, True, True, True]
 
 
 def test_when_nobody_watches_any_more_everything_is_let_go() -> None:
