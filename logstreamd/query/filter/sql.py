@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from logstreamd.query.filter.literal import piece_of_regex, piece_of_text
 from logstreamd.query.filter.number import number_in
 from logstreamd.query.filter.pattern import literal_pattern, regex_pattern
 from logstreamd.query.filter.regex_tree import parse_regex
@@ -46,10 +47,6 @@ _HOLE = re.compile(r"<([a-z]+)>")
 _SEVERITY_OPERATORS = {"=": "=", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
 # What JSON writes with a backslash; between two of these a text stands in the document as it is.
 _ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f\x7f]')
-# What lower-casing by ASCII alone finds wherever the pattern does: ASCII but for what JSON escapes, and for i and k,
-# which are also the lower case of letters beyond ASCII (U+0130, U+212A).
-_FOUND_BY_ASCII = re.compile(r'(?:(?![iIkK"\\])[ -~])+')
-_MIN_PIECE_CHARS = 3  # what is shorter is in most lines
 
 
 def to_sql(tree: Filter, first_parameter: int) -> tuple[str, list[Any]]:
@@ -93,32 +90,28 @@ class _Compiler:
                 return self._field(tree)
 
     def _search(self, tree: Phrase | Prefix | Regex) -> str:
-        pattern = self._bind(_pattern(tree))
         if isinstance(tree, Regex):
-            return self._pattern_in(tree.target, pattern) if tree.target else _fill("anywhere", pattern=pattern)
-        if tree.target is None:
-            return self._text_anywhere(tree.text, pattern)
-        return self._text_in(tree.target, tree.text, pattern)
+            regex = parse_regex(tree.source, ignore_case=tree.ignore_case)
+            pattern, piece = self._bind(regex_pattern(regex)), piece_of_regex(regex)
+        else:
+            pattern = self._bind(literal_pattern(tree.text, whole_start=True, whole_end=isinstance(tree, Phrase)))
+            piece = piece_of_text(tree.text)
+        if tree.target is not None:
+            return self._pattern_in(tree.target, pattern, piece)
+        if piece is not None:
+            anywhere = _fill("anywhere", pattern=pattern)
+            return _fill("anywhere_after_a_look", anywhere=anywhere, piece=self._bind(piece))
+        if isinstance(tree, Regex):
+            return _fill("anywhere", pattern=pattern)
+        return _fill("anywhere_after_a_match", pattern=pattern, part=self._bind(_part(tree.text)))
 
-    def _text_anywhere(self, text: str, pattern: str) -> str:
-        piece = _piece(text)
+    def _pattern_in(self, target: Column | Attribute, pattern: str, piece: str | None) -> str:
+        if isinstance(target, Attribute):
+            return _fill("attribute_matches", value=self._value(target), pattern=pattern)
+        column = _expression(target)
         if piece is None:
-            return _fill("anywhere_after_a_match", pattern=pattern, part=self._bind(_part(text)))
-        anywhere = _fill("anywhere", pattern=pattern)
-        return _fill("anywhere_after_a_look", anywhere=anywhere, piece=self._bind(piece))
-
-    def _text_in(self, column: Column, text: str, pattern: str) -> str:
-        piece = _piece(text)
-        if piece is None:
-            return self._pattern_in(column, pattern)
-        return _fill(
-            "matches_pattern_after_a_look", column=_expression(column), pattern=pattern, piece=self._bind(piece)
-        )
-
-    def _pattern_in(self, target: Column | Attribute, pattern: str) -> str:
-        if isinstance(target, Column):
-            return _fill("matches_pattern", column=_expression(target), pattern=pattern)
-        return _fill("attribute_matches", value=self._value(target), pattern=pattern)
+            return _fill("matches_pattern", column=column, pattern=pattern)
+        return _fill("matches_pattern_after_a_look", column=column, pattern=pattern, piece=self._bind(piece))
 
     def _field(self, tree: Equals | StartsWith | Exists | Comparison | LevelIs | FacilityIs | PeerWithin) -> str:
         match tree:
@@ -169,25 +162,9 @@ def _expression(column: Column) -> str:
     return "host(peer)" if column.name == "peer" else column.name
 
 
-def _pattern(tree: Phrase | Prefix | Regex) -> str:
-    match tree:
-        case Regex(source, ignore_case):
-            return regex_pattern(parse_regex(source, ignore_case=ignore_case))
-        case Prefix(text):
-            return literal_pattern(text, whole_start=True, whole_end=False)
-        case Phrase(text):
-            return literal_pattern(text, whole_start=True, whole_end=True)
-
-
 def _part(text: str) -> str:
     """Return a pattern for what stands in a JSON document as it is, if a value in it holds the text."""
     return literal_pattern(max(_ESCAPED_IN_JSON.split(text), key=len), whole_start=False, whole_end=False)
-
-
-def _piece(text: str) -> str | None:
-    """Return the longest piece of a text that a look by ASCII alone finds; None when it is too short to be worth it."""
-    piece = max(_FOUND_BY_ASCII.findall(text), key=len, default="")
-    return piece.lower() if len(piece) >= _MIN_PIECE_CHARS else None
 
 
 def _json_values(text: str) -> str:
