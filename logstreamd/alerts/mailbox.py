@@ -184,7 +184,8 @@ class Mailbox:
                 due.append(group)
         if not due or self._limit is None:
             return due
-        others = [group for group in self._groups.values() if group not in due and any(group.waiting())]
+        known = set(due)
+        others = [group for group in self._groups.values() if group not in known and any(group.waiting())]
         if len(due) + len(others) > self._limit.available(now):
             return due + others
         return due[:1]
