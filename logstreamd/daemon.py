@@ -26,10 +26,10 @@ import structlog
 
 from logstreamd import __version__
 from logstreamd.api.application import HttpServer, build_application
-from logstreamd.api.counts import CountsResource
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
+from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
 from logstreamd.config import HTTP_INPUT, Config, redacted
 from logstreamd.config import TcpInput as TcpInputConfig
@@ -41,7 +41,6 @@ from logstreamd.inputs.udp import UdpInput
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
-from logstreamd.query.counts import CountReader
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
@@ -311,7 +310,7 @@ class _Daemon:
                 IngestResource(http_input),
                 LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
                 TailResource(follower, reader, max_rows=http.max_rows),
-                CountsResource(CountReader(database)),
+                *statistics_resources(database, reader),
             ],
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,

@@ -12,13 +12,12 @@ import pytest
 from manual_spool import ManualSpool
 
 from logstreamd.api.application import HttpServer, build_application
-from logstreamd.api.counts import CountsResource
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
+from logstreamd.api.statistics import statistics_resources
 from logstreamd.inputs.http import HttpInput
 from logstreamd.metrics import Metrics
-from logstreamd.query.counts import CountReader
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
@@ -52,7 +51,7 @@ class Api:
                 StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),
                 self.ingest,
                 LogsResource(reader, max_rows=50, max_export_rows=500, write_seconds=write_seconds),  # type: ignore[arg-type]
-                CountsResource(CountReader(database)),  # type: ignore[arg-type]
+                *statistics_resources(database, reader),  # type: ignore[arg-type]
             ],
             metrics=self.metrics,
             max_body_bytes=MAX_BODY_BYTES,
