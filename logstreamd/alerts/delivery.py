@@ -195,6 +195,7 @@ class Delivery:
             message = desk.mailbox.due(self._clock())
             self._log_drops(desk)
             if message is not None:
+                await self._persist()  # an alert that is being queued right now is not told before it is durable
                 await self._deliver(desk, message)
             else:
                 await self._persist()
