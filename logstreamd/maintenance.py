@@ -178,7 +178,8 @@ class DatabaseKeeper:
         return self._retention.more
 
     async def _summarize(self, connection: asyncpg.Connection) -> None:
-        await self._partitions.summarize(connection, [datetime.now(UTC).date()])
+        today = datetime.now(UTC).date()  # and yesterday, whose last pages came just before midnight, or late
+        await self._partitions.summarize(connection, [today, today - timedelta(days=1)])
 
     async def _prune_marks(self, connection: asyncpg.Connection) -> None:
         age = timedelta(seconds=self._oldest_spooled_seconds() + _PRUNE_MARGIN_SECONDS)

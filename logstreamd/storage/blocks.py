@@ -49,8 +49,7 @@ from logstreamd.storage.survey import block_values
 from logstreamd.storage.transaction import transaction
 from logstreamd.storage.turns import try_turn
 from logstreamd.wire.block import Block
-from logstreamd.wire.copy_rows import rows_of_copy
-from logstreamd.wire.implementation import survey_rows
+from logstreamd.wire.implementation import rows_of_copy, survey_rows
 
 __all__ = ["ROUND_SECONDS", "SETTLE_SECONDS", "BlockMerger", "Merged"]
 
@@ -164,6 +163,7 @@ async def _merge_run(connection: _Connection, day: date, run: Sequence[Extent], 
         async with transaction(connection, "repeatable_read"):
             if not await try_turn(connection):
                 return False
+            await connection.execute(_SQL["use_indexes"])
             await _replace(connection, day, run, merged)
     except asyncpg.SerializationError:
         _log.debug("blocks changed while they were merged", day=str(day))

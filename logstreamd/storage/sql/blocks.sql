@@ -24,6 +24,10 @@ WHERE day = $1 AND first_id >= (
 ORDER BY first_id
 LIMIT $4
 
+-- use_indexes --
+-- A partition that was not analyzed yet would be read as a whole.
+SELECT set_config('enable_seqscan', 'off', true)
+
 -- overlapping --
 SELECT first_id, last_id FROM blocks
 WHERE day = $1 AND first_id <= $3 AND last_id >= $2

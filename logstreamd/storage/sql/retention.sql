@@ -33,7 +33,8 @@ WHERE minute >= $1 AND minute < $2 AND severity = ANY ($3::smallint[])
 SELECT set_config('statement_timeout', '600000', true)
 
 -- be_brief --
-SELECT set_config('lock_timeout', '200ms', true)
+-- A partition that was not analyzed yet would be read as a whole.
+SELECT set_config('lock_timeout', '200ms', true), set_config('enable_seqscan', 'off', true)
 
 -- rows_of_day --
 SELECT coalesce(sum(row_count), 0)::bigint FROM blocks WHERE day = $1
