@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from logstreamd.storage.embedded import EmbeddedPostgres
 from tests.acceptance.daemon_process import PROJECT
+from tests.bench.varied_lines import COMMON_WORD, NEEDLE, varied_messages
 
 
 def _bench(*arguments: str) -> Any:
@@ -54,3 +56,20 @@ def test_an_unknown_measurement_is_refused_with_the_names_there_are() -> None:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "no such measurement: tpc (there are: copy, tcp-lines" in done.stderr
+
+
+def test_every_question_is_asked_beside_a_scan(postgres: EmbeddedPostgres) -> None:
+    answers = _bench("--search", "--dsn", postgres.dsn("postgres"))["search"]
+    found = {one["name"]: one["found"] for one in answers}
+    assert found["a rare word anywhere"] == 3
+    assert found["newest 100 of everything"] == 100
+    assert found["a trace id"] >= 1
+    assert all(one["ms"] > 0 and one["scan_ms"] > 0 for one in answers)
+
+
+def test_the_lines_are_the_same_ones_each_time() -> None:
+    end = datetime(2026, 11, 22, tzinfo=UTC)
+    lines = list(varied_messages(3_000, end=end))
+    assert lines == list(varied_messages(3_000, end=end))
+    assert [number for number, one in enumerate(lines) if NEEDLE.encode() in one] == [90, 1_500, 2_910]
+    assert 100 < sum(COMMON_WORD.encode() in one for one in lines) < 400
