@@ -62,7 +62,7 @@ async def test_a_request_is_found_through_blocks_once_even_where_they_overlap(fi
     assert len(await filled.fetch(query)) == 2
 
 
-@pytest.mark.parametrize("table", ["logs", "blocks"])
+@pytest.mark.parametrize("table", ["logs", "blocks", "alert_events", "silences"])
 async def test_every_column_is_on_the_page_in_its_order(connection: asyncpg.Connection, table: str) -> None:
     section = PAGE.split(f"\n## {table}\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
