@@ -97,10 +97,9 @@ def _spikes_of(service: ErrorMinutes, sought: Sought) -> Iterator[Spike]:
     suspects = errors[(errors >= sought.min_count) & (errors > least) & (errors.index >= sought.start)]
     for minute, count in suspects.items():
         before = errors[minute - sought.baseline_minutes * MINUTE : minute - MINUTE]
-        median = medians[minute]
-        mad = (before - median).abs().median()
+        median = float(medians[minute])
+        mad = float((before - median).abs().median())
         width = sought.sensitivity * max(_NORMAL_DEVIATIONS * mad, median**0.5, 1.0)
         if count > median + width:
             low, high = round(max(0.0, median - width), 3), round(median + width, 3)
-            begin = minute.to_pydatetime()
-            yield Spike(service.service, begin, int(count), low, high, float(median), float(mad), len(before))
+            yield Spike(service.service, minute.to_pydatetime(), int(count), low, high, median, mad, len(before))
