@@ -23,7 +23,7 @@ from logstreamd.query.tail.subscription import Subscription, pieces_of
 from logstreamd.storage.blocks import SETTLE_SECONDS
 from logstreamd.wire.block import Block
 
-__all__ = ["RESUME_SECONDS", "Follower", "TooManyTailsError"]
+__all__ = ["RESUME_SECONDS", "Follower", "TooManyTailsError", "pause_seconds"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +33,8 @@ _LEAST_PAUSE_SECONDS = 0.05
 _MOST_PAUSE_SECONDS = 2.0
 _REST = 9
 """Pause after a round, in times of what the round took: a tail has a tenth of the time, whatever there is to see."""
+_SEND_SECONDS_PER_BYTE = 2e-9
+"""What sending takes, and reading where the client is on this machine; it happens in the pause. Measured with 50."""
 _ROUND_SECONDS = 0.1  # of processor time to look at rows; with the rest after it, a row is seen after a second or so
 _ROUND_ROWS = 4_000  # read from the database: some of what the time allows to look at
 _TROUBLE_SECONDS = 1.0  # before the database is asked again
@@ -167,13 +169,14 @@ class Follower:
         self._kicked.clear()
         # Who came before the database is asked begins with what it says; nothing that is stored later can be missed.
         joining = list(self._joining)
+        sent_bytes = 0
         if self._position is None:
             self._recent.watch(self._wants)
             self._position = Position.after(await self._feed.snapshot(), time.time())
             self._admit(joining, self._position)
         else:
-            await self._show_since(self._position, joining)
-        await self._rest(time.monotonic() - started)
+            sent_bytes = await self._show_since(self._position, joining)
+        await self._rest(time.monotonic() - started + sent_bytes * _SEND_SECONDS_PER_BYTE)
 
     def _admit(self, joining: Sequence[Subscription], position: Position) -> None:
         for subscription in joining:
@@ -185,7 +188,8 @@ class Follower:
             group.subscriptions.add(subscription)
             admitted.set_result(None)
 
-    async def _show_since(self, position: Position, joining: Sequence[Subscription]) -> None:
+    async def _show_since(self, position: Position, joining: Sequence[Subscription]) -> int:
+        """Show what is new and return how many bytes that is for all clients together."""
         delta = await self._feed.since(position)
         groups = [(group, list(group.subscriptions)) for group in self._groups.values()]
         questions = [group.question for group, _ in groups]
@@ -199,6 +203,7 @@ class Follower:
             one.unread += delta.rows_left_out
             self._deliver(one, reached, subscriptions, overslept=overslept)
         self._admit(joining, reached)
+        return sum(one.bytes * len(subscriptions) for (_, subscriptions), one in zip(groups, found, strict=True))
 
     async def _look(
         self, chunks: Sequence[Chunk], questions: Sequence[Question], shown: Position, seconds: float
@@ -219,9 +224,9 @@ class Follower:
                 self._metrics.tail_skipped_rows.labels("slow").inc(slow)
                 self._metrics.tail_skipped_rows.labels("unread").inc(found.unread)
 
-    async def _rest(self, took_seconds: float) -> None:
+    async def _rest(self, work_seconds: float) -> None:
         """Pause as the round deserves it, and on until there is something to do."""
-        pause = min(max(_REST * took_seconds, _LEAST_PAUSE_SECONDS), _MOST_PAUSE_SECONDS)
+        pause = pause_seconds(work_seconds)
         await asyncio.sleep(pause)
         if pause < _POLL_SECONDS:
             try:
@@ -256,6 +261,11 @@ class Follower:
             missed += await self._look(in_order, [subscription.question], shown, _RESUME_LOOK_SECONDS)
         missed[0].unread += delta.rows_left_out
         return missed
+
+
+def pause_seconds(work_seconds: float) -> float:
+    """Return how long to rest after a round of so much work."""
+    return min(max(_REST * work_seconds, _LEAST_PAUSE_SECONDS), _MOST_PAUSE_SECONDS)
 
 
 def _is_fresh(position: Position, reached: Position) -> bool:
