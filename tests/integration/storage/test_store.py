@@ -203,7 +203,7 @@ async def test_the_bytes_in_quarantine_are_the_bytes_that_came(connection: async
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
-        ("DROP TABLE logs", asyncpg.UndefinedTableError),
+        ("DROP TABLE logs CASCADE", asyncpg.UndefinedTableError),
         ("DROP TABLE logs_default", asyncpg.CheckViolationError),
         ("ALTER TABLE logs DROP COLUMN msg_id", asyncpg.UndefinedColumnError),
         ("DROP TABLE spool_marks", asyncpg.UndefinedTableError),
