@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,14 +12,15 @@ from typing import Any
 
 import asyncpg
 
-from logstreamd.alerts.aggregate import Distinct, Lines, Measured, Share, Silence, Windows
+from logstreamd.alerts.aggregate import Windows
 from logstreamd.alerts.measure import MAX_GROUPS, Answer, MeasureError, Measurement, proof_filter
+from logstreamd.alerts.measure_shared import SharedMeasurer
+from logstreamd.alerts.measured import GroupTotal, kind_of, measured_of, windows_of
 from logstreamd.alerts.rollup import answerable_by_counts
 from logstreamd.alerts.rule import Rule
 from logstreamd.query.database import Database
 from logstreamd.query.deadline import Deadline
 from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
-from logstreamd.query.filter.tree import EVERYTHING
 from logstreamd.query.scope import Scope
 from logstreamd.query.search import LogReader, Search
 from logstreamd.query.tallies import TallyQuestion, find_first_line, read_groups
@@ -43,17 +45,23 @@ class StoredMeasurer:
         self._database = database
         self._reader = LogReader(database)
         self._patience_seconds = patience_seconds
-        self._turns = asyncio.Semaphore(database.max_concurrent)
+        self._slots = asyncio.Semaphore(database.max_concurrent)
+        self._shared = SharedMeasurer(self._turn, clock=time.monotonic)
 
     async def measure(self, measurement: Measurement) -> Answer:
-        """Answer one question.
+        """Answer one question. Rules that ask at the same time share what they have in common.
 
         Raises:
             MeasureError: there is no answer, or none in time.
         """
-        async with self._turn(), self._database.reading() as connection:
-            await Deadline(self._database.timeout_seconds).hold(connection)
-            return await _measure(connection, measurement)
+        try:
+            answer = await self._shared.try_measure(measurement)
+            if answer is None:
+                async with self._turn() as connection:
+                    answer = await _measure(connection, measurement)
+        except _TROUBLE as problem:
+            raise MeasureError(str(problem)) from problem
+        return answer
 
     async def samples(
         self, rule: Rule, group: tuple[str, ...], *, start: datetime, end: datetime, limit: int
@@ -72,83 +80,56 @@ class StoredMeasurer:
         """
         if not limit:
             return []
-        async with self._turn():
-            page = await self._reader.search(Search(Scope(start, end, proof_filter(rule, group)), limit))
+        try:
+            async with self._slot():
+                page = await self._reader.search(Search(Scope(start, end, proof_filter(rule, group)), limit))
+        except _TROUBLE as problem:
+            raise MeasureError(str(problem)) from problem
         return list(page.logs)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait for one's turn; what goes wrong in it is a :class:`MeasureError`."""
+    async def _turn(self) -> AsyncIterator[Connection]:
+        """Wait for a connection, and have it for as long as the block lasts."""
+        async with self._slot(), self._database.reading() as connection:
+            await Deadline(self._database.timeout_seconds).hold(connection)
+            yield connection
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Be one of those who may ask at the same time.
+
+        Raises:
+            MeasureError: the others take too long.
+        """
         try:
             async with asyncio.timeout(self._patience_seconds):
-                await self._turns.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
             others = self._database.max_concurrent
-            raise MeasureError(
-                f"no turn within {self._patience_seconds:g} s: {others} other rules take long"
-            ) from error
+            raise MeasureError(f"no turn in {self._patience_seconds:g} s: {others} other rules take long") from error
         try:
             yield
-        except _TROUBLE as problem:
-            raise MeasureError(str(problem)) from problem
         finally:
-            self._turns.release()
+            self._slots.release()
 
 
 async def _measure(connection: Connection, measurement: Measurement) -> Answer:
-    groups = await read_groups(connection, _question(measurement), limit=MAX_GROUPS + 1)
+    """Ask one question by itself: one statement for the lines, whatever they are, and one for where they begin."""
+    length = measurement.end - measurement.earliest
+    if isinstance(measurement.aggregate, Windows):
+        length = measurement.end - measurement.start
+    counted = answerable_by_counts(measurement)
+    question = TallyQuestion(kind_of(measurement), measurement.earliest, measurement.end, length, counted)
+    groups = await read_groups(connection, question, limit=MAX_GROUPS + 1)
     first_line = await find_first_line(connection) if isinstance(measurement.aggregate, Windows) else None
-    measured = [_measured(measurement, group, first_line) for group in groups[:MAX_GROUPS]]
-    if not measured and not measurement.by:
-        measured = [_nothing(measurement, first_line)]
+    totals = {tuple(found["group"]): _total(measurement, found) for found in groups[:MAX_GROUPS]}
+    if not measurement.by:
+        totals.setdefault((), GroupTotal())
+    measured = (measured_of(measurement, group, total, first_line) for group, total in totals.items())
     return Answer(tuple(measured), cut=len(groups) > MAX_GROUPS)
 
 
-def _question(measurement: Measurement) -> TallyQuestion:
-    aggregate, start, end = measurement.aggregate, measurement.earliest, measurement.end
-    return TallyQuestion(
-        Scope(start, end, measurement.filter),
-        length=end - measurement.start if isinstance(aggregate, Windows) else end - start,
-        keys=tuple(key.target for key in measurement.by),
-        part=aggregate.part if isinstance(aggregate, Share) else EVERYTHING,
-        value=aggregate.key.target if isinstance(aggregate, Distinct) else "",
-        counted=answerable_by_counts(measurement),
-    )
-
-
-def _measured(measurement: Measurement, found: asyncpg.Record, first_line: datetime | None) -> Measured:
-    group, lines = tuple(found["group"]), found["lines"]
-    match measurement.aggregate:
-        case Lines():
-            return Measured(group, lines, lines)
-        case Share():
-            return Measured(group, found["part"] / lines, lines)
-        case Distinct():
-            return Measured(group, found["values"], lines)
-        case Silence():
-            return Measured(group, (measurement.end - found["last"]).total_seconds(), lines)
-        case Windows():
-            counts = Counter(dict(zip(found["steps"], found["lines_of_steps"], strict=True)))
-            return _windows(measurement, group, counts, first_line)
-
-
-def _nothing(measurement: Measurement, first_line: datetime | None) -> Measured:
-    """Return what is measured where there are no lines."""
-    match measurement.aggregate:
-        case Silence(lookback):
-            return Measured((), lookback.total_seconds(), 0)
-        case Windows():
-            return _windows(measurement, (), Counter(), first_line)
-    return Measured((), 0, 0)
-
-
-def _windows(
-    measurement: Measurement, group: tuple[str, ...], counts: Counter[datetime], first_line: datetime | None
-) -> Measured:
-    """Return the lines of each window; ``counts`` has them by the begins of the windows."""
-    length = measurement.end - measurement.start
-    lines, usual, begin = counts[measurement.start], [], measurement.start - length
-    while first_line is not None and max(first_line, measurement.earliest) <= begin:
-        usual.append(counts[begin])
-        begin -= length
-    return Measured(group, lines, lines, tuple(usual))
+def _total(measurement: Measurement, found: asyncpg.Record) -> GroupTotal:
+    lines = dict(zip(found["steps"], found["lines_of_steps"], strict=True))
+    windows = Counter({number: lines.get(start, 0) for number, (start, _) in enumerate(windows_of(measurement))})
+    return GroupTotal(found["lines"], found["part"], found["last"], found["values"], windows)

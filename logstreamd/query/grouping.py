@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 from logstreamd.query.filter.tree import Attribute, Column
 from logstreamd.query.templates import fill
 from logstreamd.record import LEVELS
 from logstreamd.storage.queries import load_queries
 
-__all__ = ["VALUE_MAX_CHARS", "Key", "key_expression"]
+__all__ = ["NOTHING", "VALUE_MAX_CHARS", "Key", "Verbatim", "key_expression"]
 
 VALUE_MAX_CHARS = 256
 """Of a value as text; those with the same beginning are one."""
 
-Key: TypeAlias = Column | Attribute | None
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A value as the tables have it."""
+
+    expression: Literal["''", "service", "severity::text"]
+
+
+NOTHING = Verbatim("''")
+
+Key: TypeAlias = Column | Attribute | Verbatim | None
 """Where the value is; None is the level."""
 
 _SQL = load_queries("tallies.sql", package="logstreamd.query")
@@ -32,6 +43,8 @@ def key_expression(key: Key, bind: Callable[[Any], str]) -> str:
     match key:
         case None:
             return fill(_SQL["level"], levels=bind(list(LEVELS)))
+        case Verbatim(expression):
+            return expression
         case Column(name):
             return fill(_SQL["column"], column=name, most=most)
         case Attribute(path):

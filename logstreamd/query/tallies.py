@@ -6,8 +6,7 @@ by row, in the blocks that may have some, and added in the same statement. So th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,40 +14,61 @@ import asyncpg
 
 from logstreamd.query.filter import Filter, to_sql
 from logstreamd.query.filter.tree import EVERYTHING
-from logstreamd.query.grouping import Key, key_expression
+from logstreamd.query.grouping import NOTHING, Key, key_expression
 from logstreamd.query.plan import matching_ranges
 from logstreamd.query.ranges import Range, day_bounds
-from logstreamd.query.scope import Scope
+from logstreamd.query.scope import EARLIEST, Scope
 from logstreamd.query.steps import MINUTE, ceil_to, floor_to
 from logstreamd.query.templates import fill
 from logstreamd.storage.migrate import Connection
 from logstreamd.storage.queries import load_queries
 
-__all__ = ["Slice", "TallyQuestion", "find_first_line", "read_groups", "slices_of"]
+__all__ = [
+    "Kind",
+    "Slice",
+    "TallyQuestion",
+    "TallyStatement",
+    "cut_minutes",
+    "find_first_line",
+    "read_groups",
+    "slices_of",
+]
 
 _SQL = load_queries("tallies.sql", package="logstreamd.query")
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_LISTS = 2  # a window has two ends; of more, one list of all blocks between is cheaper
 
 
-@dataclass(frozen=True, slots=True)
-class TallyQuestion:
-    """What to count.
+class Kind(NamedTuple):
+    """What to count, at whatever time.
 
     Attributes:
-        scope: which lines.
-        length: of each stretch of time; the first begins where the scope does.
+        filter: which lines.
         keys: lines with the same values are a group.
         part: which of the lines are counted beside.
-        value: of what the different values are counted; of a question with one stretch.
+        value: of what the different values are counted.
+    """
+
+    filter: Filter
+    keys: tuple[Key, ...] = ()
+    part: Filter = EVERYTHING
+    value: Key = NOTHING
+
+
+class TallyQuestion(NamedTuple):
+    """What to count, and when.
+
+    Attributes:
+        start: inclusive.
+        end: exclusive.
+        length: of each step; the first one begins at the start. Different values are counted in one step only.
         counted: whether ``log_counts`` knows everything that is asked for.
     """
 
-    scope: Scope
+    kind: Kind
+    start: datetime
+    end: datetime
     length: timedelta
-    keys: tuple[Key, ...] = ()
-    part: Filter = EVERYTHING
-    value: Key | str = ""
     counted: bool = False
 
 
@@ -67,24 +87,21 @@ async def read_groups(connection: Connection, question: TallyQuestion, *, limit:
     Args:
         connection: in a transaction that sees one state of the database.
         question: what to count.
-        limit: groups at most; those with most lines in the last stretch.
+        limit: groups at most; those with most lines in the last step.
 
     Returns:
         For each group ``group``, ``lines``, ``part``, ``values``, the time ``last`` of its last line (when rows were
         read) and, beside each other, ``steps`` and ``lines_of_steps``. Groups without lines are left out.
     """
-    scope = question.scope
-    cuts = list(_cuts(question)) if question.counted else [(scope.start, scope.end)]
-    slices = await _find_slices(connection, scope.filter, cuts)
-    newest = floor_step(question, scope.end - _MICROSECOND)
-    statement = _Statement(question, newest, limit)
-    text = statement.groups(slices, cuts)
+    cuts = (
+        cut_minutes(question.start, question.end, question.length)
+        if question.counted
+        else [(question.start, question.end)]
+    )
+    slices = await _find_slices(connection, question.kind.filter, cuts)
+    statement = TallyStatement(question.kind)
+    text = statement.groups(question, cuts, slices, limit)
     return await connection.fetch(text, *statement.parameters)
-
-
-def floor_step(question: TallyQuestion, ts: datetime) -> datetime:
-    """Return the begin of the stretch that a time lies in."""
-    return ts - (ts - question.scope.start) % question.length
 
 
 async def find_first_line(connection: Connection) -> datetime | None:
@@ -93,23 +110,17 @@ async def find_first_line(connection: Connection) -> datetime | None:
     return first
 
 
-def _cuts(question: TallyQuestion) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the parts of minutes at which a stretch begins or ends within the minute."""
-    end = question.scope.end
-    before = question.scope.start  # up to here it is all said
-    for edge in _edges(question):
+def cut_minutes(start: datetime, end: datetime, length: timedelta) -> list[tuple[datetime, datetime]]:
+    """Return the parts of minutes that are not whole within one step, in order."""
+    cuts = []
+    before = start  # up to here all is said
+    edges = [start + number * length for number in range((end - start) // length)]
+    for edge in (*edges, end):
         begin, until = max(before, floor_to(MINUTE, edge)), min(end, ceil_to(MINUTE, edge))
         if begin < until:
-            yield begin, until
+            cuts.append((begin, until))
             before = until
-
-
-def _edges(question: TallyQuestion) -> Iterator[datetime]:
-    edge = question.scope.start
-    while edge < question.scope.end:
-        yield edge
-        edge += question.length
-    yield question.scope.end
+    return cuts
 
 
 async def _find_slices(connection: Connection, tree: Filter, cuts: list[tuple[datetime, datetime]]) -> list[Slice]:
@@ -134,59 +145,76 @@ def slices_of(ranges: Iterable[Range], cuts: list[tuple[datetime, datetime]]) ->
                 yield Slice(max(begin, start), min(end, until), one.first_id, one.last_id)
 
 
-class _Statement:
-    """Puts a statement together and collects its parameters."""
+class TallyStatement:
+    """Puts a statement together, and collects its parameters.
 
-    def __init__(self, question: TallyQuestion, newest: datetime, limit: int) -> None:
-        self._question = question
-        self.parameters: list[Any] = [question.length, question.scope.start, newest, limit]
-        keys = [self._key(key, f"key_{number}") for number, key in enumerate(question.keys, 1)]
-        value = "''" if isinstance(question.value, str) else key_expression(question.value, self._bind)
-        self._names = [f"key_{number}" for number in range(1, len(question.keys) + 1)]
-        self._keys = "".join([*keys, f"{value} AS value, "])
-        self._filter = self._compile(question.scope.filter)
-        self._part = self._compile(question.part)
+    Args:
+        kind: what to count.
 
-    def groups(self, slices: list[Slice], cuts: list[tuple[datetime, datetime]]) -> str:
-        listed = ", ".join(self._names)
-        counted = [self._of_counts(cuts)] if self._question.counted else []
+    Attributes:
+        parameters: the values of the parameters in their order.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.parameters: list[Any] = []
+        names = [f"key_{number}" for number in range(1, len(kind.keys) + 1)]
+        keys = zip([*kind.keys, kind.value], [*names, "value"], strict=True)
+        self._holes = {
+            "keys": "".join(f"{key_expression(key, self._bind)} AS {name}, " for key, name in keys),
+            "names": "".join(f"{name}, " for name in names),
+            "listed": ", ".join(names),
+            "filter": self._compile(kind.filter),
+            "part": self._compile(kind.part),
+        }
+
+    def groups(
+        self, question: TallyQuestion, cuts: Sequence[tuple[datetime, datetime]], slices: Sequence[Slice], limit: int
+    ) -> str:
+        """Return the query ``groups``."""
+        start, end, length = question.start, question.end, question.length
+        steps = {"length": self._bind(length), "origin": self._bind(start)}
+        counted = []
+        if question.counted:
+            minutes = {"start": self._bind(ceil_to(MINUTE, start)), "end": self._bind(floor_to(MINUTE, end))}
+            cut = self._bind([floor_to(MINUTE, begin) for begin, _ in cuts])
+            counted.append(self._fill("of_counts", **steps, **minutes, cut=cut))
         if slices or not counted:
-            counted.append(self._of_logs(slices))
-        return fill(
-            _SQL["groups"],
+            counted.append(self._fill("of_logs", **steps, **self._slices(slices, start, end)))
+        newest = end - _MICROSECOND
+        newest -= (newest - start) % length
+        return self._fill(
+            "groups",
             counted="\nUNION ALL\n".join(counted),
-            names="".join(f"{name}, " for name in self._names),
-            listed=listed,
-            grouped=listed or "()",
+            grouped=self._holes["listed"] or "()",
+            newest=self._bind(newest),
+            limit=self._bind(limit),
         )
 
-    def _of_logs(self, slices: list[Slice]) -> str:
-        begins, ends, first_ids, last_ids = ([one[field] for one in slices] for field in range(4))
+    def of_blocks(
+        self,
+        slices: Sequence[Slice],
+        step: timedelta,
+        bounds: tuple[datetime, datetime],
+        block_ids: Sequence[int],
+        limit: int,
+    ) -> str:
+        """Return the query ``of_blocks``."""
         return self._fill(
-            "of_logs",
-            begins=self._bind(begins),
-            ends=self._bind(ends),
-            first_ids=self._bind(first_ids),
-            last_ids=self._bind(last_ids),
-            start=self._bind(self._question.scope.start),
-            end=self._bind(self._question.scope.end),
+            "of_blocks",
+            length=self._bind(step),
+            origin=self._bind(EARLIEST),
+            block_ids=self._bind(block_ids),
+            limit=self._bind(limit),
+            **self._slices(slices, *bounds),
         )
 
-    def _of_counts(self, cuts: list[tuple[datetime, datetime]]) -> str:
-        scope = self._question.scope
-        return self._fill(
-            "of_counts",
-            start=self._bind(ceil_to(MINUTE, scope.start)),
-            end=self._bind(floor_to(MINUTE, scope.end)),
-            cut=self._bind([floor_to(MINUTE, begin) for begin, _ in cuts]),
-        )
+    def _slices(self, slices: Sequence[Slice], start: datetime, end: datetime) -> dict[str, str]:
+        columns = ("begins", "ends", "first_ids", "last_ids")
+        holes = {name: self._bind([one[number] for one in slices]) for number, name in enumerate(columns)}
+        return {**holes, "start": self._bind(start), "end": self._bind(end)}
 
     def _fill(self, query: str, **holes: str) -> str:
-        names = "".join(f"{name}, " for name in self._names)
-        return fill(_SQL[query], keys=self._keys, names=names, filter=self._filter, part=self._part, **holes)
-
-    def _key(self, key: Key, name: str) -> str:
-        return f"{key_expression(key, self._bind)} AS {name}, "
+        return fill(_SQL[query], **self._holes, **holes)
 
     def _compile(self, tree: Filter) -> str:
         condition, bound = to_sql(tree, len(self.parameters) + 1)

@@ -1,12 +1,11 @@
--- What rules measure: lines by groups and by stretches of time of one length. <keys> are expressions for key_1, key_2 … and value,
--- each with a comma behind it; <names> are the names of the keys. <filter>, <part> and <start>, <end> … are bound parameters and
--- what the filter language compiles to. $1 is the length of a stretch, $2 where the first one begins.
--- <counted> is one of the first two queries, or both with UNION ALL between them.
+-- What rules measure: lines by groups and by steps of time. <keys> are expressions for key_1, key_2 … and value, each with a comma
+-- behind it; <names> are the names of the keys, the same way, and <listed> without the last comma. <filter>, <part> and all that is
+-- cast are bound parameters, and what the filter language compiles to. <length> is the length of a step, <origin> where one begins.
 
 -- of_logs --
 -- A slice is a range of ids in a stretch of time: first by first, a look into the BRIN each. The outer bounds are there for the
 -- planner, who takes the partitions of other days out.
-SELECT <keys> date_bin($1::interval, ts, $2::timestamptz) AS step, count(*) AS lines, count(*) FILTER (WHERE <part>) AS part,
+SELECT <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, count(*) AS lines, count(*) FILTER (WHERE <part>) AS part,
        max(ts) AS last
 FROM unnest(<begins>::timestamptz[], <ends>::timestamptz[], <first_ids>::bigint[], <last_ids>::bigint[])
      AS slice (slice_begin, slice_end, first_id, last_id)
@@ -18,14 +17,15 @@ CROSS JOIN LATERAL (
 GROUP BY <names> value, step
 
 -- of_counts --
-SELECT <keys> date_bin($1::interval, minute, $2::timestamptz) AS step, sum(count)::bigint AS lines,
+SELECT <keys> date_bin(<length>::interval, minute, <origin>::timestamptz) AS step, sum(count)::bigint AS lines,
        coalesce(sum(count) FILTER (WHERE <part>), 0)::bigint AS part, NULL::timestamptz AS last
 FROM log_counts
 WHERE minute >= <start>::timestamptz AND minute < <end>::timestamptz AND minute <> ALL (<cut>::timestamptz[]) AND <filter>
 GROUP BY <names> value, step
 
 -- groups --
--- What came and went adds up to nothing and is none. $3 is the step whose lines are the volume, $4 how many groups are wanted.
+-- One of the queries above, or both with UNION ALL between them. What came and went adds up to nothing and is none; the lines
+-- of the newest step are the volume.
 WITH counted AS (
     <counted>
 ), added AS (
@@ -39,8 +39,8 @@ SELECT ARRAY[<listed>]::text[] AS "group", sum(lines)::bigint AS lines, sum(part
 FROM added
 GROUP BY <grouped>
 HAVING count(*) > 0
-ORDER BY coalesce(sum(lines) FILTER (WHERE step = $3::timestamptz), 0) DESC, ARRAY[<listed>]::text[] COLLATE "C"
-LIMIT $4::integer
+ORDER BY coalesce(sum(lines) FILTER (WHERE step = <newest>::timestamptz), 0) DESC, ARRAY[<listed>]::text[] COLLATE "C"
+LIMIT <limit>::integer
 
 -- level --
 (<levels>::text[])[severity + 1]
@@ -56,3 +56,35 @@ coalesce(attrs #> <path>::text[], attrs -> <name>::text)
 
 -- first_line --
 SELECT min(ts_min) AS ts FROM blocks WHERE day = (SELECT min(day) FROM blocks)
+
+-- recent_blocks --
+SELECT day, first_id, last_id, ts_min, ts_max, row_count FROM blocks WHERE ts_max >= $1 ORDER BY ts_max DESC LIMIT $2
+
+-- blocks_with --
+SELECT first_id FROM blocks WHERE day = $1 AND first_id = ANY ($2::bigint[]) AND <conditions>
+
+-- of_blocks --
+-- As of_logs, of blocks of one day: each row belongs to the last block that does not begin behind it.
+SELECT width_bucket(id, <block_ids>::bigint[]) AS block, ARRAY[<listed>]::text[] AS "group", value, step,
+       sum(lines)::bigint AS lines, sum(part)::bigint AS part, max(last) AS last
+FROM (
+    SELECT id, <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, 1 AS lines,
+           CASE WHEN <part> THEN 1 ELSE 0 END AS part, ts AS last
+    FROM unnest(<begins>::timestamptz[], <ends>::timestamptz[], <first_ids>::bigint[], <last_ids>::bigint[])
+         AS slice (slice_begin, slice_end, first_id, last_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM logs
+        WHERE ts >= <start>::timestamptz AND ts < <end>::timestamptz AND ts >= slice_begin AND ts < slice_end
+          AND id BETWEEN first_id AND last_id AND <filter>
+    ) AS logs
+) AS found
+GROUP BY block, "group", value, step
+LIMIT <limit>::integer
+
+-- minutes --
+SELECT service, severity, array_agg(round(date_part('epoch', minute - $1::timestamptz) / 60)::integer) AS positions,
+       array_agg(count) AS counts
+FROM log_counts
+WHERE minute >= $1::timestamptz AND minute < $2::timestamptz
+GROUP BY service, severity
+LIMIT $3

@@ -1,0 +1,257 @@
+"""``python -m tests.bench --alerts 500``: processor time of many rules on a table of some million rows.
+
+Lines of many services come at a steady rate up to the present. Then time goes on by an interval at a time: the lines of
+the interval are stored and counted as the daemon does it, and after that every rule is evaluated, which is measured.
+Seven rules of ten ask for services and levels, the others look for words and values in the last five minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import mean
+from uuid import uuid4
+
+import asyncpg
+
+from logstreamd.alerts.condition_text import read_condition
+from logstreamd.alerts.evaluate import evaluate
+from logstreamd.alerts.group_key import read_group_key
+from logstreamd.alerts.measure import measurement_of
+from logstreamd.alerts.measure_stored import StoredMeasurer
+from logstreamd.alerts.rule import Rule
+from logstreamd.alerts.state import RuleState
+from logstreamd.query.database import Database
+from logstreamd.query.filter import parse_filter
+from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
+from logstreamd.storage.counts import fold_counts
+from logstreamd.storage.migrate import migrate
+from logstreamd.storage.partitions import Partitions, days_between
+from logstreamd.storage.store import store_batch
+from logstreamd.wire.batch import Batch
+from logstreamd.wire.copy_binary import encode
+from logstreamd.wire.policy import Policy
+
+__all__ = ["AlertsResult", "alerts_as_table", "measure_alerts"]
+
+_INTERVAL = timedelta(seconds=15)
+_BATCH_ROWS = 4_096
+_WARM_UP_ROUNDS = 3
+_ROUNDS = 12
+_SERVICES = tuple(f"service-{number:02d}" for number in range(40))
+_HOSTS = tuple(f"web-{number:02d}" for number in range(60))
+_SYSLOG = (
+    "request {n} from user {user} answered in {ms} ms",
+    "order {n} placed by user {user}, total {ms}.99 EUR",
+    "cache miss for key session:{user}:{n}, loaded in {ms} ms",
+    "retrying request {n} to payment provider, attempt {ms}",
+)
+_RARE = ("disk quota exceeded", "failed password for root", "out of memory: killed process {n}")
+# Query, by, condition, over; the first list is what counts by service and level answer.
+_BY_COUNTS = (
+    ("level>=error", ["service"], "count > 50", "5m"),
+    ("", ["service"], "ratio(level>=error) > 5% and count >= 100", "10m"),
+    ("service:service-{n:02d}", ["level"], "rate > 500/s", "1m"),
+    ("level>=critical", [], "count > 0", "5m"),
+    ("service:service-{n:02d} level>=warning", [], "count > 1000", "15m"),
+    ("", ["service"], "distinct(level) > 7", "5m"),
+    ("", ["service"], "spike(factor=5, windows=24, min=100)", "5m"),
+)
+_BY_ROWS = (
+    ('"no space left on device" OR "disk full" OR "quota exceeded" OR token{n}', ["host"], "count > 0", "5m"),
+    ('"failed password" OR "invalid user" OR login{n}', ["host"], "count > 20", "5m"),
+    ("service:service-{n:02d} attrs.status>=100", [], "ratio(attrs.status>=500) > 50%", "5m"),
+)
+_MINUTES = {"1m": 1, "5m": 5, "10m": 10, "15m": 15}
+
+
+@dataclass(frozen=True)
+class AlertsResult:
+    """What the rules cost.
+
+    Attributes:
+        rules: how many.
+        rows: in the table.
+        lines_per_second: stored meanwhile.
+        round_seconds: how long one evaluation of all rules took, on average.
+        daemon_share: processor time of the evaluating process, as a part of one core's.
+        postgres_share: of all processes of PostgreSQL meanwhile; the storing of lines is not in it.
+    """
+
+    rules: int
+    rows: int
+    lines_per_second: float
+    round_seconds: float
+    daemon_share: float
+    postgres_share: float
+
+
+async def measure_alerts(count: int, rows: int, hours: float, dsn: str) -> AlertsResult:
+    """Measure rules on a new database.
+
+    Args:
+        count: how many rules.
+        rows: lines before the first round.
+        hours: in which they came.
+        dsn: an empty database.
+    """
+    begin = datetime.now(UTC) - timedelta(hours=hours)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await migrate(connection)
+        loader = _Loader(connection, begin, step=timedelta(hours=hours) / rows)
+        await loader.store(rows, batch_rows=_BATCH_ROWS)
+        await connection.execute("VACUUM ANALYZE")
+        return await _run(list(_rules(count)), loader, dsn)
+    finally:
+        await connection.close()
+
+
+def _rules(count: int) -> Iterator[Rule]:
+    by_counts, by_rows = itertools.cycle(_BY_COUNTS), itertools.cycle(_BY_ROWS)
+    for number in range(count):
+        query, by, condition, over = next(by_rows if number % 10 >= 7 else by_counts)
+        yield Rule(
+            f"rule-{number}",
+            read_condition(condition),
+            timedelta(minutes=_MINUTES[over]),
+            parse_filter(query.format(n=number % len(_SERVICES))),
+            tuple(map(read_group_key, by)),
+            interval=_INTERVAL,
+        )
+
+
+class _Loader:
+    """Stores lines at a steady rate of their own clock."""
+
+    def __init__(self, connection: asyncpg.Connection, begin: datetime, step: timedelta) -> None:
+        self.connection = connection
+        self._random = random.Random(1)
+        self._partitions = Partitions()
+        self._spool_id = uuid4()
+        self._batches = 0
+        self.step = step
+        self.now = begin
+        self.rows = 0
+
+    async def store(self, rows: int, batch_rows: int) -> None:
+        for first in range(0, rows, batch_rows):
+            await self._store_batch(min(batch_rows, rows - first))
+        while (await fold_counts(self.connection)).more:
+            pass
+
+    async def _store_batch(self, rows: int) -> None:
+        batch = Batch("tcp")
+        peer = batch.peer_id("192.0.2.7")
+        first_us = int(self.now.timestamp() * 1_000_000)
+        for _ in range(rows):
+            batch.append(self._line(), int(self.now.timestamp() * 1_000_000), peer)
+            self.now += self.step
+        await self._partitions.ensure(self.connection, days_between(first_us, int(self.now.timestamp() * 1_000_000)))
+        number = await self.connection.fetchval("SELECT nextval('batch_number')")
+        encoded = encode(batch, number * 65_536, Policy())
+        self._batches += 1
+        await store_batch(self.connection, batch, encoded, spool_id=self._spool_id, seq=self._batches)
+        self.rows += rows
+
+    def _line(self) -> bytes:
+        bits = self._random.getrandbits(48)
+        service, host = _SERVICES[bits % 40], _HOSTS[bits >> 8 & 31]
+        n, ms, user = bits >> 16 & 0xFFFFFF, bits >> 20 & 255, bits >> 24 & 8191
+        stamp = self.now.isoformat(timespec="microseconds")
+        if bits >> 40 & 3 == 0:
+            status = 500 if bits >> 30 & 31 == 0 else 200
+            return (
+                f'{{"timestamp":"{stamp}","level":"info","service":"{service}","host":"{host}",'
+                f'"message":"GET /products/{n}","status":{status},"duration_ms":{ms}}}'
+            ).encode()
+        if n & 0xFFFF == 0:
+            return f"<131>1 {stamp} {host} {service} - - - {_RARE[bits % 3].format(n=n)}".encode()
+        priority = 131 if ms < 5 else 132 if ms < 20 else 134
+        return (
+            f"<{priority}>1 {stamp} {host} {service} - - - {_SYSLOG[bits & 3].format(n=n, ms=ms, user=user)}".encode()
+        )
+
+
+async def _run(rules: Sequence[Rule], loader: _Loader, dsn: str) -> AlertsResult:
+    pool = await create_reader_pool(ConnectionSettings(dsn), max_size=2, purpose="rules")
+    try:
+        measurer = StoredMeasurer(Database(pool, max_concurrent=2, timeout_seconds=30), patience_seconds=600)
+        states = {rule.alert: RuleState() for rule in rules}
+        server = _Server(await loader.connection.fetchval("SELECT pg_backend_pid()"))
+        rows = round(_INTERVAL / loader.step)
+        costs = []
+        for _ in range(_WARM_UP_ROUNDS + _ROUNDS):
+            # Ten batches a second at most, as a daemon has them at such rates.
+            await loader.store(rows, batch_rows=max(1, rows // 150))
+            costs.append(await _round(rules, states, measurer, loader.now, server))
+    finally:
+        await pool.close()
+    seconds, own, postgres = (mean(column) for column in zip(*costs[_WARM_UP_ROUNDS:], strict=True))
+    interval = _INTERVAL.total_seconds()
+    rate = timedelta(seconds=1) / loader.step
+    return AlertsResult(len(rules), loader.rows, rate, seconds, own / interval, postgres / interval)
+
+
+async def _round(
+    rules: Sequence[Rule], states: dict[str, RuleState], measurer: StoredMeasurer, now: datetime, server: _Server
+) -> tuple[float, float, float]:
+    """Evaluate all rules; return the seconds it took, and the processor time here and of PostgreSQL."""
+
+    async def one(rule: Rule) -> None:
+        answer = await measurer.measure(measurement_of(rule, now))
+        states[rule.alert] = evaluate(rule, states[rule.alert], now, answer).state
+
+    started, own, postgres = time.perf_counter(), time.process_time(), server.cpu_seconds()
+    await asyncio.gather(*map(one, rules))
+    return time.perf_counter() - started, time.process_time() - own, server.cpu_seconds() - postgres
+
+
+class _Server:
+    """The processes of the server that a connection leads to.
+
+    Args:
+        backend: the process of any connection.
+    """
+
+    def __init__(self, backend: int) -> None:
+        self._postmaster = int(_stat(Path(f"/proc/{backend}/stat"))[1])
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all its processes, ended ones included."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                stat = _stat(path)
+            except OSError:  # ended meanwhile
+                continue
+            if path.parent.name == str(self._postmaster):
+                ticks += sum(map(int, stat[11:15]))  # its own, and that of children that ended
+            elif int(stat[1]) == self._postmaster:
+                ticks += sum(map(int, stat[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(path: Path) -> list[str]:
+    """Return the fields behind the name, which may hold blanks. Source: proc(5), stat."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def alerts_as_table(result: AlertsResult) -> str:
+    """Write it for people."""
+    return "\n".join(
+        (
+            "| rules | rows | lines/s | round s | daemon | PostgreSQL | together |",
+            "|--:|--:|--:|--:|--:|--:|--:|",
+            f"| {result.rules} | {result.rows:,} | {result.lines_per_second:,.0f} | {result.round_seconds:.2f} "
+            f"| {result.daemon_share:.1%} | {result.postgres_share:.1%} "
+            f"| {result.daemon_share + result.postgres_share:.1%} |",
+        )
+    )
