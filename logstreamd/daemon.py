@@ -28,6 +28,7 @@ from logstreamd import __version__
 from logstreamd.api.application import HttpServer, build_application
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
+from logstreamd.api.openapi import OpenApiResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
@@ -311,6 +312,7 @@ class _Daemon:
                 LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
                 TailResource(follower, reader, max_rows=http.max_rows),
                 *statistics_resources(database, reader),
+                OpenApiResource(version=__version__, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
             ],
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,
