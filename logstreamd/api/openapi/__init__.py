@@ -1,0 +1,74 @@
+"""``GET /api/v1/openapi.json``: the API for programs, in OpenAPI 3.1.
+
+It is written by hand beside this module, one YAML file for each resource and one for what they share, and put together
+here. That it says what the daemon does is tested: each route is in it, and generated requests are answered as it says.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib import resources
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from logstreamd.api.answers import json_answer
+
+__all__ = ["OpenApiResource", "describe_api"]
+
+
+class OpenApiResource:
+    """Describes the API.
+
+    Args:
+        version: the daemon's.
+        max_rows: the most rows of an answer in one document.
+        max_export_rows: the most rows of an answer line by line.
+    """
+
+    def __init__(self, *, version: str, max_rows: int, max_export_rows: int) -> None:
+        self._version = version
+        self._max_rows = max_rows
+        self._max_export_rows = max_export_rows
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where it is found."""
+        return [web.get("/api/v1/openapi.json", self.document)]
+
+    async def document(self, _request: web.Request) -> web.Response:
+        """Answer with the document."""
+        return json_answer(self._document)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return describe_api(version=self._version, max_rows=self._max_rows, max_export_rows=self._max_export_rows)
+
+
+def describe_api(*, version: str, max_rows: int, max_export_rows: int) -> dict[str, Any]:
+    """Put the document together.
+
+    Args:
+        version: the daemon's.
+        max_rows: the most rows of an answer in one document.
+        max_export_rows: the most rows of an answer line by line.
+    """
+    document: dict[str, Any] = {}
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            # The parser in C, where there is one, takes 20 ms instead of 300 for all of them.
+            _merge(document, yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    document["info"]["version"] = version
+    parameters = document["components"]["parameters"]
+    parameters["limit"]["schema"]["maximum"] = max(max_rows, max_export_rows)
+    parameters["last"]["schema"]["maximum"] = max_rows
+    return document
+
+
+def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    """Add a part; a name that both have must be one that holds others."""
+    for name, value in part.items():
+        if name in whole:
+            _merge(whole[name], value)
+        else:
+            whole[name] = value
