@@ -37,6 +37,12 @@ COMMENT ON INDEX public.blocks_ts_max IS 'Newest blocks first';
 COMMENT ON INDEX public.blocks_day IS 'Blocks of a day in the order of arrival';
 COMMENT ON INDEX public.blocks_to_merge IS 'Blocks that logstreamd will merge with their neighbours, or look at for the first time';
 
+-- COPY fills gaps in earlier pages with short rows, a few in most ranges: with one range of ids for each range of pages, a
+-- batch of 300 pages was looked for in 1,000 to 1,900. A few ranges of ids for each leave 480, for 0.3 KB a megabyte.
+DROP INDEX public.logs_id_brin;
+CREATE INDEX logs_id_brin ON public.logs USING brin (id int8_minmax_multi_ops (values_per_range = 8)) WITH (pages_per_range = 32);
+COMMENT ON INDEX public.logs_id_brin IS 'Finds the pages of a batch';
+
 -- A batch adds one row here and waits for nobody. logstreamd folds these rows into the two tables below within seconds;
 -- the views log_counts and log_totals add up both, so that they are exact at any moment.
 CREATE TABLE public.batch_counts (
