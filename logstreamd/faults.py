@@ -44,6 +44,8 @@ POINTS: frozenset[str] = frozenset(
         "pg.before_commit",
         "pg.after_commit",  # stored, the spool does not know it yet
         "http.before_ack",  # durable, the client has no answer yet
+        "alerts.evaluated",  # alerts have changed, nothing is recorded
+        "alerts.recorded",  # the change is in the journal, the outbox does not know it yet
         "alerts.queued",  # alerts are in the outbox, nobody has been told
         "alerts.delivered",  # the receiver has a message, the outbox does not know it yet
     }

@@ -11,7 +11,7 @@ that was made to fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -36,6 +36,9 @@ TAIL_SKIP_REASONS = ("slow", "unread")
 
 DELIVERY_OUTCOMES = ("delivered", "failed", "rejected")
 """How an attempt to deliver a message ended: the closed set of the label ``outcome``. A failed one is repeated."""
+
+EVALUATION_OUTCOMES = ("ok", "failed")
+"""How an evaluation of a rule ended: the closed set of the label ``outcome``."""
 
 ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
 """Why an alert was not told: the closed set of the label ``reason``."""
@@ -91,6 +94,7 @@ class Metrics:
         self._declare_spool()
         self._declare_http()
         self._declare_deliveries()
+        self._declare_evaluations()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"logstreamd_{name}", text, labels, registry=self.registry)
@@ -216,6 +220,53 @@ class Metrics:
             "alert_outbox_failures",
             "Writes of the alerts' outbox that failed; until one succeeds, a crash may lose or repeat alerts.",
         )
+
+    def _declare_evaluations(self) -> None:
+        self.alert_evaluations = self._counter(
+            "alert_evaluations", "Evaluations of alert rules. One that failed changed no alert.", "outcome"
+        )
+        for outcome in EVALUATION_OUTCOMES:
+            self.alert_evaluations.labels(outcome)
+        self.alert_evaluation_seconds = self._histogram(
+            "alert_evaluation_seconds", "One evaluation of one rule.", _STAGE_SECONDS
+        )
+        self.alert_missed_evaluations = self._counter(
+            "alert_missed_evaluations",
+            "Evaluations that were due and not made: the daemon was away, or rules take too long.",
+        )
+        self.alert_unproven = self._counter(
+            "alert_unproven", "Alerts that began to fire without log lines, because these could not be had in time."
+        )
+        self.alert_rules = self._gauge("alert_rules", "Alert rules.")
+        self.alert_rules_unhealthy = self._gauge(
+            "alert_rules_unhealthy", "Rules whose last evaluation failed; GET /api/v1/rules says why."
+        )
+        self.alerts = self._gauge("alerts", "Alerts that are pending or fire, silenced ones included.", "state")
+        self.alert_leader = self._gauge(
+            "alert_leader", "1 while this daemon evaluates the rules of its database; 0: another one does, or none can."
+        )
+
+    def watch_rules(
+        self,
+        *,
+        rules: Callable[[], int],
+        unhealthy: Callable[[], int],
+        alerts: Mapping[str, Callable[[], int]],
+        leads: Callable[[], bool],
+    ) -> None:
+        """Show how alert rules are; each argument is asked at each scrape.
+
+        Args:
+            rules: how many there are.
+            unhealthy: how many of them could not be evaluated.
+            alerts: how many alerts there are, by state.
+            leads: whether this daemon evaluates.
+        """
+        self.alert_rules.set_function(rules)
+        self.alert_rules_unhealthy.set_function(unhealthy)
+        self.alert_leader.set_function(leads)
+        for state, count in alerts.items():
+            self.alerts.labels(state).set_function(count)
 
     def watch_notifier(self, name: str, *, waiting: Callable[[], int]) -> None:
         """Open the books of a notifier: every series exists from the start, at 0.

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from logstreamd.alerts.alert import Alert
 
-__all__ = ["MAX_ANNOTATION_CHARS", "MAX_SAMPLES_BYTES", "MAX_SAMPLE_CHARS", "bounded", "from_bytes", "to_bytes"]
+__all__ = [
+    "MAX_ANNOTATION_CHARS",
+    "MAX_SAMPLES_BYTES",
+    "MAX_SAMPLE_CHARS",
+    "bounded",
+    "bounded_samples",
+    "from_bytes",
+    "to_bytes",
+]
 
 MAX_SAMPLE_CHARS = 1_000
 """Of one text in a sample: several lines of a terminal."""
@@ -32,9 +40,15 @@ _CORE = ("ts", "level", "host", "service", "message")
 
 def bounded(alert: Alert) -> Alert:
     """Return the alert with its texts shortened and as many samples as fit, at least the first one."""
+    annotations = {name: _cut(text, MAX_ANNOTATION_CHARS) for name, text in alert.annotations.items()}
+    return replace(alert, samples=bounded_samples(alert.samples), annotations=annotations)
+
+
+def bounded_samples(rows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return as many rows as fit, at least the first one, with their texts shortened."""
     samples: list[Mapping[str, Any]] = []
     room = MAX_SAMPLES_BYTES
-    for sample in alert.samples:
+    for sample in rows:
         short = {key: _shortened(value) for key, value in sample.items()}
         if _size(short) > MAX_SAMPLES_BYTES:
             short = {key: short[key] for key in _CORE if isinstance(short.get(key), str)}
@@ -42,8 +56,7 @@ def bounded(alert: Alert) -> Alert:
         if samples and room < 0:
             break
         samples.append(short)
-    annotations = {name: _cut(text, MAX_ANNOTATION_CHARS) for name, text in alert.annotations.items()}
-    return replace(alert, samples=tuple(samples), annotations=annotations)
+    return tuple(samples)
 
 
 def to_bytes(alert: Alert) -> bytes:

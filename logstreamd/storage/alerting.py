@@ -22,6 +22,7 @@ from logstreamd.storage.transaction import transaction
 __all__ = [
     "SilenceRow",
     "StateRow",
+    "TooManyError",
     "end_backend",
     "end_silence",
     "load_samples",
@@ -37,6 +38,10 @@ __all__ = [
 _SQL = load_queries("alerting.sql")
 
 
+class TooManyError(Exception):
+    """There are as many silences as may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateRow:
     """Where a rule stands, as it is kept.
@@ -44,7 +49,7 @@ class StateRow:
     Attributes:
         rule: its name.
         state: opaque.
-        firing: its alerts that fire.
+        alerts: those that are pending or fire.
         notify: who is told.
         interval_seconds: how often it is evaluated.
         handed_over: whether an outbox has what changed last.
@@ -52,7 +57,7 @@ class StateRow:
 
     rule: str
     state: Any
-    firing: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]
     notify: tuple[str, ...]
     interval_seconds: float
     handed_over: bool
@@ -113,7 +118,7 @@ async def load_states(connection: Connection) -> list[StateRow]:
         StateRow(
             row["rule"],
             json.loads(row["state"]),
-            json.loads(row["firing"]),
+            json.loads(row["alerts"]),
             tuple(row["notify"]),
             row["interval_seconds"],
             row["handed_over"],
@@ -163,13 +168,13 @@ async def put_silence(
         Its id; None when there is none with the id that was given.
 
     Raises:
-        ValueError: there are too many.
+        TooManyError: there are that many already.
     """
     values = (json.dumps(list(matchers)), author, comment, starts_at, ends_at)
     async with transaction(connection):
         await connection.execute(_SQL["one_at_a_time"])
         if await connection.fetchval(_SQL["count_unexpired"], now, silence_id) >= at_most:
-            raise ValueError(f"there are {at_most} silences already")
+            raise TooManyError(f"there are {at_most} silences already")
         if silence_id is None:
             made: UUID = await connection.fetchval(_SQL["add_silence"], *values)
             return made
@@ -192,7 +197,7 @@ async def prune_alerting(
         events_before: older events go.
         most_events: of the newer ones so many stay.
         silences_before: silences that ended earlier go.
-        at_once: events deleted at most.
+        at_once: events deleted at most for each of the two reasons.
 
     Returns:
         How many events went.

@@ -12,23 +12,23 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1 AND usename = current_user AND application_name = current_setting('application_name')
 
 -- states --
-SELECT rule, state, firing, notify, interval_seconds, handed_over FROM alert_state
+SELECT rule, state, alerts, notify, interval_seconds, handed_over FROM alert_state
 
 -- samples_of_firing --
 SELECT fingerprint, starts_at, samples FROM alert_events
 WHERE after = 'firing' AND (fingerprint, starts_at) IN (
     SELECT one->>'fingerprint', (one->>'starts_at')::timestamptz
-    FROM alert_state CROSS JOIN LATERAL jsonb_array_elements(firing) AS one
+    FROM alert_state CROSS JOIN LATERAL jsonb_array_elements(alerts) AS one
 ) AND samples <> '[]'
 
 -- put_states --
-INSERT INTO alert_state (rule, state, firing, notify, interval_seconds, handed_over)
-SELECT rule, state, firing, notify, interval_seconds, handed_over
+INSERT INTO alert_state (rule, state, alerts, notify, interval_seconds, handed_over)
+SELECT rule, state, alerts, notify, interval_seconds, handed_over
 FROM jsonb_to_recordset($1::jsonb) AS one (
-    rule text, state jsonb, firing jsonb, notify text[], interval_seconds double precision, handed_over boolean
+    rule text, state jsonb, alerts jsonb, notify text[], interval_seconds double precision, handed_over boolean
 )
 ON CONFLICT (rule) DO UPDATE SET
-    state = excluded.state, firing = excluded.firing, notify = excluded.notify,
+    state = excluded.state, alerts = excluded.alerts, notify = excluded.notify,
     interval_seconds = excluded.interval_seconds, handed_over = excluded.handed_over, saved_at = excluded.saved_at
 
 -- delete_states --
@@ -45,9 +45,9 @@ FROM jsonb_to_recordset($1::jsonb) AS one (
 
 -- prune_events --
 DELETE FROM alert_events WHERE id IN (
-    SELECT id FROM alert_events
-    WHERE at < $1 OR id <= (SELECT max(id) FROM alert_events) - $2::bigint
-    ORDER BY at, id LIMIT $3
+    (SELECT id FROM alert_events WHERE at < $1 ORDER BY at, id LIMIT $3)
+    UNION ALL
+    (SELECT id FROM alert_events WHERE id <= (SELECT max(id) FROM alert_events) - $2::bigint ORDER BY id LIMIT $3)
 )
 
 -- prune_silences --

@@ -40,7 +40,7 @@ COMMENT ON INDEX public.alert_events_fired IS 'The lines of an alert that fires,
 CREATE TABLE public.alert_state (
     rule             text             PRIMARY KEY,
     state            jsonb            NOT NULL,
-    firing           jsonb            NOT NULL,
+    alerts           jsonb            NOT NULL,
     notify           text[]           NOT NULL,
     interval_seconds double precision NOT NULL,
     handed_over      boolean          NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE public.alert_state (
 COMMENT ON TABLE public.alert_state IS 'Where each alert rule stands, for the next start and for other daemons';
 COMMENT ON COLUMN public.alert_state.rule IS 'Its name';
 COMMENT ON COLUMN public.alert_state.state IS 'For logstreamd itself; its shape may change';
-COMMENT ON COLUMN public.alert_state.firing IS 'Its alerts that fire: labels, annotations, value, fingerprint, starts_at';
+COMMENT ON COLUMN public.alert_state.alerts IS 'Its alerts that are pending or fire: state, labels, annotations, value, fingerprint, active_at, starts_at';
 COMMENT ON COLUMN public.alert_state.notify IS 'Notifiers that are told';
 COMMENT ON COLUMN public.alert_state.interval_seconds IS 'How often it is evaluated';
 COMMENT ON COLUMN public.alert_state.handed_over IS 'Whether the notifiers'' outbox has what changed last';
