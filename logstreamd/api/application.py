@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from logstreamd.api.errors import errors_as_json
@@ -15,6 +17,8 @@ from logstreamd.metrics import Metrics
 __all__ = ["HttpServer", "Resource", "build_application"]
 
 _SHUTDOWN_SECONDS = 5.0
+_MAX_LINE_BYTES = 65_536  # a filter of 4,096 characters that take 12 bytes each in a URL, and the rest
+_MAX_FIELD_BYTES = 16_384  # the longest Last-Event-ID
 
 
 class Resource(Protocol):
@@ -47,6 +51,17 @@ def _measured(metrics: Metrics) -> Middleware:
     return measured
 
 
+def _log_without_peers() -> logging.Logger:
+    """Return aiohttp's logger without what any peer could fill it with: requests that are no HTTP get their 400."""
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_is_our_fault)
+    return logger
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
 class HttpServer:
     """Serves the application on one address.
 
@@ -60,6 +75,9 @@ class HttpServer:
         self._runner = web.AppRunner(
             application,
             access_log=None,
+            logger=_log_without_peers(),
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
             handler_cancellation=True,  # a client that goes away takes its handler, and with it its query, along
             auto_decompress=False,  # bodies are inflated here, with bounds
             shutdown_timeout=_SHUTDOWN_SECONDS,

@@ -17,6 +17,8 @@ from logstreamd.api.answers import json_answer
 
 __all__ = ["OpenApiResource", "describe_api"]
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is built: 10 ms for all files instead of 150
+
 
 class OpenApiResource:
     """Describes the API.
@@ -56,8 +58,7 @@ def describe_api(*, version: str, max_rows: int, max_export_rows: int) -> dict[s
     document: dict[str, Any] = {}
     for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
-            # The parser in C, where there is one, takes 20 ms instead of 300 for all of them.
-            _merge(document, yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+            _merge(document, yaml.load(file.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # it is a safe one
     document["info"]["version"] = version
     parameters = document["components"]["parameters"]
     parameters["limit"]["schema"]["maximum"] = max(max_rows, max_export_rows)
