@@ -19,6 +19,9 @@ _DEFAULT = "app"
 # By name, so that the one that needs more than the standard library is only imported when it is played.
 _SCENARIOS = {
     "app": ("generator.scenarios.app", "application logs at a rate, to console, file, UDP, TCP and HTTP"),
+    "web-api": ("generator.scenarios.web_api", "a small web service that writes access, error and application logs"),
+    "faults": ("generator.scenarios.faults", "drives a small API into 400, 404 and 500 and shows the error statistics"),
+    "fleet": ("generator.scenarios.fleet", "telemetry of trucks and edge nodes, buffered while the receiver is away"),
 }
 _BAD_SETTINGS = 2
 
@@ -40,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     environment = os.environ
     name = _scenario_name(arguments, environment)
-    scenario = _load(name)
-    parser = _parser(name)
-    add_flags(parser, scenario.options)
-    flags = vars(parser.parse_args(arguments))
     try:
+        scenario = _load(name)
+        parser = _parser(name)
+        add_flags(parser, scenario.options)
+        flags = vars(parser.parse_args(arguments))
         with stopped_by_signals() as stop:
             return scenario.run(flags, environment, stop)
     except SettingsError as error:
@@ -80,5 +83,8 @@ def _scenario_name(arguments: Sequence[str] | None, environment: Mapping[str, st
 
 
 def _load(name: str) -> _Scenario:
-    module = import_module(_SCENARIOS[name][0])
+    try:
+        module = import_module(_SCENARIOS[name][0])
+    except ModuleNotFoundError as problem:
+        raise SettingsError([f"the scenario {name} needs a package that is not installed: {problem.name}"]) from problem
     return _Scenario(module.OPTIONS, module.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -32,6 +33,19 @@ class Stop:
         """Sleep, but not longer than until the wish; return whether it is there."""
         if not self.requested:
             select.select([self._read_end], [], [], max(0.0, seconds))
+        return self.requested
+
+    async def wait_async(self, seconds: float | None) -> bool:
+        """Do the same on an event loop; without a number, sleep until the wish."""
+        loop, noticed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._read_end, noticed.set)
+        try:
+            async with asyncio.timeout(seconds):
+                await noticed.wait()
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(self._read_end)
         return self.requested
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from generator.event import LEVELS
 
 __all__ = [
     "read_address",
+    "read_bind_address",
     "read_choice",
     "read_count",
     "read_distribution",
@@ -20,6 +21,7 @@ __all__ = [
     "read_moment",
     "read_number",
     "read_path",
+    "read_rates",
 ]
 
 _TRUE = ("true", "1", "yes", "on")
@@ -109,10 +111,31 @@ def read_distribution(text: str) -> dict[str, float]:
 
 def read_address(text: str) -> tuple[str, int]:
     """Read ``host:port`` or ``[IPv6]:port``."""
+    return _read_address(text, 1)
+
+
+def read_bind_address(text: str) -> tuple[str, int]:
+    """Read the same to listen on; port 0 is any free one."""
+    return _read_address(text, 0)
+
+
+def _read_address(text: str, lowest_port: int) -> tuple[str, int]:
     found = _ADDRESS.fullmatch(text.strip())
-    if not found or not 0 < int(found[3]) < 65_536:
-        raise ValueError(f"must be host:port, with a port from 1 to 65535 (got {text!r})")
+    if not found or not lowest_port <= int(found[3]) < 65_536:
+        raise ValueError(f"must be host:port, with a port from {lowest_port} to 65535 (got {text!r})")
     return found[1] or found[2], int(found[3])
+
+
+def read_rates(count: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a reader of so many chances between 0 and 1, with commas between them."""
+
+    def read(text: str) -> tuple[float, ...]:
+        rates = tuple(read_number(0, 1)(part) for part in text.split(","))
+        if len(rates) != count:
+            raise ValueError(f"must be {count} numbers with commas between them (got {text!r})")
+        return rates
+
+    return read
 
 
 def read_http_url(text: str) -> str:
