@@ -7,7 +7,8 @@ step  start                        stop, from the last step to the first
 2     spool                        make everything durable and close it
 3     writer and database keeper   drain to PostgreSQL within a deadline
 4     inputs                       stop accepting, bring what was gathered to the spool
-5     HTTP                         finish what is being answered
+5     alerts                       finish evaluations, tell what waits within a deadline
+6     HTTP                         finish what is being answered
 ====  ===========================  ==================================================
 
 An outside PostgreSQL may be away at the start and at any time after it: messages are received and spooled meanwhile,
@@ -20,11 +21,15 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from logstreamd import __version__
+from logstreamd.alerting import Alerting
+from logstreamd.alerts.configured_rules import configured_rules
+from logstreamd.alerts.rule import RuleGroup
 from logstreamd.api.application import HttpServer, build_application
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
@@ -74,18 +79,21 @@ async def run_daemon(config: Config) -> int:
         The exit code: 0 after a signal, 1 when a task died.
 
     Raises:
+        ConfigError: a file of alert rules can't be used; every problem of all of them is in it.
+        NotifierError, OutboxError: alerts can't be delivered.
         OSError: an address can't be bound.
         StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
         SpoolError: the spool can't be used.
     """
-    return await _Daemon(config).run()
+    return await _Daemon(config, configured_rules(config.alerts)).run()
 
 
 class _Daemon:
     """All the parts of a running daemon, and the order in which they come and go."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, rules: tuple[RuleGroup, ...]) -> None:
         self._config = config
+        self._rules = rules
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
@@ -109,7 +117,9 @@ class _Daemon:
             await self._start_spool(stack)
             keeper = self._start_writer(stack, dsn)
             await self._start_inputs(stack)
-            server = await self._start_http(stack, dsn)
+            alerting = Alerting(self._config, self._rules, dsn, self._metrics)
+            await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
+            server = await self._start_http(stack, dsn, alerting)
             await self._meet_database(keeper)
             if not self._stop.is_set():
                 self._announce(server, dsn)
@@ -281,7 +291,7 @@ class _Daemon:
             window_bytes=stats.window_bytes,
         )
 
-    async def _start_http(self, stack: AsyncExitStack, dsn: str) -> HttpServer:
+    async def _start_http(self, stack: AsyncExitStack, dsn: str, alerting: Alerting) -> HttpServer:
         http = self._config.http
         pool = await create_reader_pool(
             self._connection_settings(dsn, http.query_timeout_seconds),
@@ -305,13 +315,18 @@ class _Daemon:
         )
         self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
         report = Report(self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running)
+
+        def status() -> dict[str, Any]:
+            return {**report.status(), "alerts": alerting.status()}
+
         application = build_application(
             [
-                StateResource(report.problems, report.status, self._metrics.registry, self._refresh_metrics),
+                StateResource(report.problems, status, self._metrics.registry, self._refresh_metrics),
                 IngestResource(http_input),
                 LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
                 TailResource(follower, reader, max_rows=http.max_rows),
                 *statistics_resources(database, reader),
+                *alerting.resources(database),
                 OpenApiResource(version=__version__, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
             ],
             metrics=self._metrics,

@@ -127,7 +127,7 @@ class Evaluator:
         faults.hit("alerts.evaluated")
         events = [event_row(one, samples.get(one.instance.group, ())) for one in transitions]
         await self._journal.record(term, states=[watched.row(state, handed_over=False)], events=events)
-        watched.handed_over = False
+        watched.handed_over, watched.marked = False, True
         faults.hit("alerts.recorded")
 
     def _accept(self, watched: Watched, state: RuleState, samples: Mapping[tuple[str, ...], Samples]) -> None:

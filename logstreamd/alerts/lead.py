@@ -145,7 +145,8 @@ class Lead:
                     watched.adopt(found[watched.rule.alert])
 
     async def _keep(self) -> None:
-        if self._is_due("flush", _FLUSH_SECONDS):
+        marked = any(one.marked and one.handed_over for group in self._groups() for one in group.rules)
+        if self._is_due("flush", _FLUSH_SECONDS) or marked:
             await self.flush()
         if self._is_due("prune", _PRUNE_SECONDS):
             await self._journal.prune(self._clock.now())
@@ -164,5 +165,5 @@ class Lead:
             return
         rows = [one.row() for one in dirty]
         for one in dirty:
-            one.dirty = False
+            one.dirty, one.marked = False, not one.handed_over
         await self._journal.record(self.term, states=rows)

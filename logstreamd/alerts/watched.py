@@ -35,6 +35,7 @@ class Watched:
         samples: the lines that prove its alerts, by group.
         handed_over: whether the outbox has what changed last.
         dirty: whether the journal does not have all of this.
+        marked: whether the journal still says that something has to be handed over.
         busy: whether it is being evaluated, or waits for its turn.
         slow: whether the last evaluation took so long that others should not have to wait for the next one.
         seconds: how long the last evaluation took.
@@ -45,6 +46,7 @@ class Watched:
     samples: dict[tuple[str, ...], Samples] = field(default_factory=dict)
     handed_over: bool = True
     dirty: bool = False
+    marked: bool = False
     busy: bool = False
     slow: bool = False
     seconds: float = 0.0
@@ -68,7 +70,7 @@ class Watched:
             _log.error("where a rule stood can't be read; it begins anew", rule=self.rule.alert, problem=str(problem))
             state = RuleState()
         self.state = _not_older(state, self.state)
-        self.handed_over, self.dirty = kept.handed_over, False
+        self.handed_over, self.dirty, self.marked = kept.handed_over, False, not kept.handed_over
         ours = {_identity(self.rule.labels_of(one.group)): one for one in state.instances}
         self.samples = {}
         strangers = []

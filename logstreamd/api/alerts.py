@@ -55,7 +55,7 @@ class AlertsResource:
         given = request.query
         if read_choice({"type": given.getall("type", ["alert"])}, "type", {"alert": "", "record": ""}) == "record":
             return []  # there are none: lines are counted as they are stored
-        names, groups, files = (tuple((*given.getall(name, ()), *given.getall(f"{name}[]", ()))) for name in _RULES)
+        names, groups, files = ((*given.getall(name, ()), *given.getall(f"{name}[]", ())) for name in _RULES)
         hidden = given.get("exclude_alerts", "false")
         if hidden not in ("true", "false"):
             raise BadParameterError("exclude_alerts", f"must be true or false (got {hidden!r})")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from logstreamd import faults
-from logstreamd.cli.configuration import config_option, configuration
+from logstreamd.cli.configuration import ConfigRefused, config_option, configuration
 
 __all__ = ["run"]
 
@@ -19,6 +19,9 @@ def run(config_file: Path | None) -> None:
     """Receive, store and answer until a signal says stop."""
     import uvloop
 
+    from logstreamd.alerts.notify.build import NotifierError
+    from logstreamd.alerts.outbox_file import OutboxError
+    from logstreamd.config import ConfigError
     from logstreamd.daemon import run_daemon
     from logstreamd.ownlog import configure_log
     from logstreamd.spool import SpoolError
@@ -32,6 +35,8 @@ def run(config_file: Path | None) -> None:
     configure_log(config.log.level, config.log.format)
     try:
         exit_code = uvloop.run(run_daemon(config))
-    except (OSError, StorageError, SpoolError) as problem:
+    except ConfigError as error:
+        raise ConfigRefused(error) from None
+    except (OSError, StorageError, SpoolError, NotifierError, OutboxError) as problem:
         raise click.ClickException(str(problem)) from problem
     raise SystemExit(exit_code)

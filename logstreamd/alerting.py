@@ -1,0 +1,186 @@
+"""The alerting part of the daemon: its pieces, built from the configuration, started and stopped in order.
+
+====  ==========================  ===========================================
+step  start                       stop, from the last step to the first
+====  ==========================  ===========================================
+1     pool of readers for rules   close it
+2     outbox and notifiers        tell what waits, within a deadline
+3     schedule of the rules       finish what runs, record where rules stand
+====  ==========================  ===========================================
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from logstreamd.alerts.clock import Clock
+from logstreamd.alerts.delivery import Delivery
+from logstreamd.alerts.evaluator import Evaluator
+from logstreamd.alerts.hand_over import HandOver
+from logstreamd.alerts.journal_stored import StoredJournal
+from logstreamd.alerts.lead import Lead
+from logstreamd.alerts.measure_stored import StoredMeasurer
+from logstreamd.alerts.notify.build import build_channels
+from logstreamd.alerts.outbox import Outbox
+from logstreamd.alerts.rule import RuleGroup
+from logstreamd.alerts.scheduler import Scheduler
+from logstreamd.alerts.views import Views
+from logstreamd.alerts.watched import Roster
+from logstreamd.api.alerts import AlertsResource
+from logstreamd.api.application import Resource
+from logstreamd.api.silences import SilencesResource
+from logstreamd.config import ANY_HOST, Config, ListenAddress
+from logstreamd.metrics import Metrics
+from logstreamd.query.alert_events import EventReader
+from logstreamd.query.database import Database
+from logstreamd.query.silences import SilenceReader
+from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
+from logstreamd.supervisor import Supervisor
+
+__all__ = ["Alerting"]
+
+_log = structlog.get_logger(__name__)
+
+_FINISH_SECONDS = 3.0  # for evaluations: what is cut off is found again by the next start
+_DELIVER_SECONDS = 5.0  # for notifiers: what waits longer is told by the next start
+_STATEMENT_SECONDS = 4.0  # the journal gives up after five
+
+
+class Alerting:
+    """Rules, notifiers, history and silences of one daemon.
+
+    Args:
+        config: the whole configuration.
+        groups: the rules.
+        dsn: where the database is.
+        metrics: shared with the daemon.
+
+    Raises:
+        NotifierError: something that a notifier needs is missing.
+    """
+
+    def __init__(self, config: Config, groups: Iterable[RuleGroup], dsn: str, metrics: Metrics) -> None:
+        self._config = config.alerts
+        self._connect_timeout_seconds = config.database.connect_timeout_seconds
+        self._dsn = dsn
+        self._metrics = metrics
+        self._clock = Clock()
+        self._roster = Roster(groups)
+        external_url = self._config.external_url or _own_url(config.http.listen)
+        channels = build_channels(self._config.notifiers, os.environ, external_url=external_url)
+        self._delivery = Delivery(channels, Outbox(_outbox_file(config.state_dir)), metrics)
+        settings = self._settings(_STATEMENT_SECONDS)
+        self._journal = StoredJournal(
+            lambda: connect(settings, purpose="alerts"), events_kept=timedelta(days=self._config.history_days)
+        )
+        self._delay = timedelta(seconds=self._config.evaluation_delay)
+        self._hand_over = HandOver(
+            self._delivery, lambda: self._lead.silences, self._clock.now, external_url=external_url, delay=self._delay
+        )
+        self._lead = Lead(self._journal, lambda: self._roster.groups, self._hand_over, self._clock)
+        self._scheduler: Scheduler | None = None
+        metrics.watch_rules(
+            rules=lambda: len(self._roster.rules),
+            unhealthy=lambda: len(self._roster.unhealthy()),
+            alerts={"pending": lambda: self._roster.count("pending"), "firing": lambda: self._roster.count("firing")},
+            leads=lambda: bool(self._lead.term),
+        )
+
+    def _settings(self, statement_timeout_seconds: float) -> ConnectionSettings:
+        return ConnectionSettings(
+            self._dsn,
+            connect_timeout_seconds=self._connect_timeout_seconds,
+            statement_timeout_seconds=statement_timeout_seconds,
+        )
+
+    async def start(
+        self, stack: AsyncExitStack, supervisor: Supervisor, *, ready: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Start.
+
+        Args:
+            stack: gets what stops it.
+            supervisor: watches the background tasks.
+            ready: returns when the database has its tables.
+
+        Raises:
+            OutboxError: the outbox can't be used.
+        """
+        config = self._config
+        pool = await create_reader_pool(
+            self._settings(config.query_timeout_seconds), max_size=config.max_concurrent_queries, purpose="rules"
+        )
+        stack.push_async_callback(pool.close)
+        stack.push_async_callback(self._journal.close)
+        if self._delivery.receivers:
+            await self._delivery.start()
+            stack.push_async_callback(self._delivery.stop, _DELIVER_SECONDS)
+            supervisor.start("alert notifiers", self._delivery.run())
+        database = Database(
+            pool, max_concurrent=config.max_concurrent_queries, timeout_seconds=config.query_timeout_seconds
+        )
+        self._scheduler = self._build_scheduler(StoredMeasurer(database), ready)
+        stack.push_async_callback(self._scheduler.stop, _FINISH_SECONDS)
+        supervisor.start("alert rules", self._scheduler.run())
+        if self._roster.rules:
+            _log.info("alert rules", rules=len(self._roster.rules), notifiers=list(self._delivery.receivers))
+
+    def _build_scheduler(self, measurer: StoredMeasurer, ready: Callable[[], Awaitable[object]]) -> Scheduler:
+        evaluator = Evaluator(
+            measurer,
+            self._journal,
+            self._hand_over,
+            self._metrics,
+            self._clock,
+            delay=self._delay,
+            # The database watches the time, too; this is for one that has fallen silent.
+            timeout_seconds=self._config.query_timeout_seconds + 1.0,
+        )
+        return Scheduler(
+            self._roster,
+            evaluator,
+            self._lead,
+            self._clock,
+            ready=ready,
+            most_at_once=self._config.max_concurrent_queries,
+        )
+
+    def resources(self, database: Database) -> list[Resource]:
+        """Return what can be asked for over HTTP; ``database`` answers people's questions."""
+        views = Views(self._roster, lambda: self._lead.silences, self._clock.now)
+        return [
+            AlertsResource(views, EventReader(database)),
+            SilencesResource(self._journal, SilenceReader(database)),
+        ]
+
+    def status(self) -> dict[str, Any]:
+        """Return how rules and notifiers are doing."""
+        rules = self._scheduler.status() if self._scheduler is not None else {}
+        return {**rules, "notifiers": self._delivery.status()}
+
+    async def reload(self, groups: Iterable[RuleGroup]) -> None:
+        """Evaluate other rules from now on, see :meth:`Scheduler.reload`.
+
+        Args:
+            groups: from :func:`~logstreamd.alerts.configured_rules.configured_rules`, which refuses files with
+                mistakes; nothing has happened then.
+        """
+        if self._scheduler is not None:
+            await self._scheduler.reload(groups)
+
+
+def _outbox_file(state_dir: Path) -> Path:
+    return state_dir / "alerts" / "outbox.db"
+
+
+def _own_url(listen: ListenAddress) -> str:
+    host = socket.gethostname() if listen.host == ANY_HOST else listen.host
+    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
