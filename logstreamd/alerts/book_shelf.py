@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from math import inf
+from math import gcd, inf
 from typing import TypeAlias
 
 from logstreamd.query.tallies import Kind
@@ -43,25 +43,28 @@ class BookShelf:
         self._clock = clock
         self._places: OrderedDict[_Key, _Place] = OrderedDict()
 
-    def step_of(self, key: _Key) -> timedelta | None:
-        """Return the step of a book, if there is one."""
-        place = self._places.get(key)
-        return None if place is None else place.book.step
-
     @asynccontextmanager
     async def borrow(self, key: _Key, step: timedelta) -> AsyncIterator[TallyBook]:
-        """Give a book to one at a time; a new one when it has another step.
+        """Give a book to one at a time.
+
+        Args:
+            key: what it is about.
+            step: what will be asked of it lies between whole steps. A book with longer ones is begun anew.
 
         Raises:
             TooManyTalliesError: it was too large a short while ago, or is when it is given back.
         """
-        place = self._places.setdefault(key, _Place(TallyBook(key[0], step)))
-        self._places.move_to_end(key)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = _Place(TallyBook(key[0], step))
+        else:
+            self._places.move_to_end(key)
         if self._clock() - place.too_large_at < _LEFT_ALONE_SECONDS:
             raise TooManyTalliesError
         async with place.lock:
-            if place.book.step != step:
-                place.book = TallyBook(key[0], step)
+            if step % place.book.step:
+                place.book = TallyBook(key[0], timedelta(seconds=gcd(_seconds(step), _seconds(place.book.step))))
+            size = place.book.size
             try:
                 yield place.book
                 if place.book.size > MAX_TALLIES_OF_BOOK:
@@ -69,7 +72,8 @@ class BookShelf:
             except TooManyTalliesError:
                 place.book, place.too_large_at = TallyBook(key[0], step), self._clock()
                 raise
-        self._tidy()
+        if place.book.size > size:
+            self._tidy()
 
     def _tidy(self) -> None:
         sizes = {key: place.book.size for key, place in self._places.items() if not place.lock.locked()}
@@ -79,3 +83,7 @@ class BookShelf:
                 return
             total -= size
             del self._places[key]
+
+
+def _seconds(step: timedelta) -> int:
+    return step // timedelta(seconds=1)

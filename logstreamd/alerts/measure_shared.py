@@ -1,9 +1,10 @@
 """Measurements of many rules at a time, at the price of a few: what they have in common is read once.
 
-A *look* lists the blocks and reads the exact counts that the rules of a round need. All rules that ask while a look is
-waited for share it; it begins after they asked, so that no answer is older than its question. Whole minutes of services
-and levels come from the counts. Everything else comes from books (:mod:`logstreamd.query.tally_book`), for which each
-rule reads the blocks that came since its last turn: a rule reads a line once or twice, however long its window is.
+A *look* lists the blocks and reads the exact counts, as far back as rules ask. All rules that wait for one share it,
+and so do those that ask within a second after it about a window that had ended by then: the rules of one instant. Whole
+minutes of services and levels come from the counts. Everything else comes from books
+(:mod:`logstreamd.query.tally_book`), for which each rule reads the blocks that came since its last turn: a rule reads a
+line once or twice, however long its window is.
 
 Windows must begin and end at whole seconds. Other questions, and those about too much, are not answered here.
 """
@@ -11,22 +12,24 @@ Windows must begin and end at whole seconds. Other questions, and those about to
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from logstreamd.alerts.aggregate import Silence, Windows
+from logstreamd.alerts.aggregate import Silence
 from logstreamd.alerts.book_shelf import BookShelf
 from logstreamd.alerts.counted_pairs import judge_of
 from logstreamd.alerts.measure import Answer, Measurement
 from logstreamd.alerts.measured import Portion, Window, answer_of, kind_of, windows_of
+from logstreamd.alerts.reach import Reach
 from logstreamd.alerts.rollup import answerable_by_counts, whole_minutes
 from logstreamd.query.filter.tree import EVERYTHING
 from logstreamd.query.grouping import Verbatim
-from logstreamd.query.minute_counts import MinuteCounts, read_minute_counts
+from logstreamd.query.minute_counts import MinuteCounts, Pair, read_minute_counts
 from logstreamd.query.recent_blocks import RecentBlocks, read_recent_blocks
-from logstreamd.query.scope import EARLIEST, LATEST
+from logstreamd.query.scope import LATEST
 from logstreamd.query.steps import MINUTE, ceil_to, floor_to
 from logstreamd.query.tallies import Kind, find_first_line
 from logstreamd.query.tally_book import TallyBook, TooManyTalliesError, portions_of, read_units
@@ -37,39 +40,35 @@ __all__ = ["SharedMeasurer", "step_of"]
 _STEPS = tuple(timedelta(seconds=seconds) for seconds in (60, 30, 15, 10, 5, 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAIRS = Kind(EVERYTHING, (Verbatim("service"), Verbatim("severity::text")))
-_FORGET_SECONDS = 600.0  # how long a rule that asks no more still decides how far back blocks are listed
 
 Turn = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-@dataclass(slots=True)
-class _Need:
-    """What the rules that wait for a look need of it."""
-
-    start: datetime = LATEST
-    counts_start: datetime = LATEST
-    counts_end: datetime = EARLIEST
-    first_line: bool = False
-
-    def include(self, measurement: Measurement) -> None:
-        self.start = min(self.start, measurement.earliest)
-        if answerable_by_counts(measurement):
-            self.counts_start = min(self.counts_start, measurement.earliest)
-            self.counts_end = max(self.counts_end, measurement.end)
-        self.first_line |= isinstance(measurement.aggregate, Windows)
-
-
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What was seen of the counts.
+    """What was seen.
 
     Attributes:
-        counts: None: nobody asked, or they are too many.
-        first_line: no line is earlier, if somebody asked.
+        at: when, on the clock of whoever looked.
+        end: the latest end of a window of those who asked for it.
+        blocks: the newest.
+        counts: None: they are too many.
+        first_line: no line is earlier; None: there is none.
+        pairs: lines of pairs, as far as they were added up already, by windows.
     """
 
+    at: float
+    end: datetime
+    blocks: RecentBlocks
     counts: MinuteCounts | None
     first_line: datetime | None
+    pairs: dict[Window, list[tuple[Pair, int]]] = field(default_factory=dict)
+
+    def serves(self, measurement: Measurement, *, counted: bool, oldest: float) -> bool:
+        """Tell whether a question can be answered from it that was asked later."""
+        if self.at < oldest or measurement.end > self.end:
+            return False
+        return not counted or self.counts is None or self.counts.start <= measurement.earliest
 
 
 class SharedMeasurer:
@@ -78,15 +77,17 @@ class SharedMeasurer:
     Args:
         turn: waits for a connection and gives it, in a transaction, for as long as the block lasts.
         clock: seconds that only grow.
+        look_seconds: for how long a look serves questions whose window had ended when it was asked for.
     """
 
-    def __init__(self, turn: Turn, *, clock: Callable[[], float]) -> None:
+    def __init__(self, turn: Turn, *, clock: Callable[[], float], look_seconds: float) -> None:
         self._turn = turn
-        self._reach = _Reach(clock)
+        self._clock = clock
+        self._look_seconds = look_seconds
+        self._reach = Reach(clock)
         self._looking = asyncio.Lock()
-        self._need = _Need()
         self._next: asyncio.Task[_Look] | None = None
-        self._blocks: RecentBlocks | None = None
+        self._latest: _Look | None = None
         self._shelf = BookShelf(clock)
 
     async def try_measure(self, measurement: Measurement) -> Answer | None:
@@ -95,74 +96,64 @@ class SharedMeasurer:
         Raises:
             whatever a turn raises.
         """
-        step = step_of(measurement)
+        step, counted = step_of(measurement), answerable_by_counts(measurement)
         if step is None:
             return None
-        look = await self._look(measurement)
+        look = await self._look(measurement, counted=counted)
+        if counted and look.counts is None:
+            return None
         try:
-            if answerable_by_counts(measurement):
-                if look.counts is None:
-                    return None
-                portions = await self._counted(measurement, step, look.counts)
+            if look.counts is not None and counted:
+                portions = await self._counted(measurement, step, look, look.counts)
             else:
                 portions = await self._read(measurement, step)
         except TooManyTalliesError:
             return None
         return answer_of(measurement, portions, look.first_line)
 
-    async def _look(self, measurement: Measurement) -> _Look:
-        """Look, together with all who ask before it begins."""
-        self._reach.include(measurement)
-        self._need.include(measurement)
+    async def _look(self, measurement: Measurement, *, counted: bool) -> _Look:
+        """Return a look that serves a question; those who need a new one wait for it together."""
+        self._reach.include(measurement, counted=counted)
+        oldest = self._clock() - self._look_seconds
+        if self._latest is not None and self._latest.serves(measurement, counted=counted, oldest=oldest):
+            return self._latest
         if self._next is None:
-            self._next = asyncio.create_task(self._look_together(), name="look at blocks and counts")
+            self._next = asyncio.create_task(self._look_again(), name="look at blocks and counts")
         return await asyncio.shield(self._next)
 
-    async def _look_together(self) -> _Look:
+    async def _look_again(self) -> _Look:
         try:
             async with self._looking, self._turn() as connection:
-                return await self._read_look(connection, self._begin())
+                self._next = None  # who asks from now on needs the next one, if this one does not serve
+                self._latest = await self._read_look(connection)
+                return self._latest
         finally:
             if self._next is asyncio.current_task():  # its turn did not come
-                self._begin()
+                self._next = None
 
-    def _begin(self) -> _Need:
-        """Return what is needed of the look that begins; who asks from now on needs the next one."""
-        need, self._need, self._next = self._need, _Need(), None
-        return need
+    async def _read_look(self, connection: Connection) -> _Look:
+        at, reach = self._clock(), self._reach
+        before = None if self._latest is None else self._latest.blocks
+        end, start, counts_start = reach.end, reach.start, reach.counts_start
+        counts = await read_minute_counts(connection, floor_to(MINUTE, counts_start), ceil_to(MINUTE, end))
+        first_line = await find_first_line(connection)
+        blocks = await read_recent_blocks(connection, start, before)
+        return _Look(at, end, blocks, counts, first_line)
 
-    async def _read_look(self, connection: Connection, need: _Need) -> _Look:
-        self._blocks = await read_recent_blocks(connection, min(need.start, self._reach.start))
-        counts = None
-        if need.counts_start < need.counts_end:
-            minutes = floor_to(MINUTE, need.counts_start), ceil_to(MINUTE, need.counts_end)
-            counts = await read_minute_counts(connection, *minutes)
-        return _Look(counts, await find_first_line(connection) if need.first_line else None)
-
-    async def _counted(self, measurement: Measurement, step: timedelta, counts: MinuteCounts) -> Iterator[Portion]:
-        cuts = [cut for window in windows_of(measurement) for cut in _cuts(window)]
+    async def _counted(
+        self, measurement: Measurement, step: timedelta, look: _Look, counts: MinuteCounts
+    ) -> Iterator[Portion]:
+        windows = windows_of(measurement)
+        cuts = [cut for window in windows if window not in look.pairs for cut in _cuts(window)]
         book = None
         if cuts:
-            start = min(self._reach.start, measurement.earliest)
-            book = await self._book((_PAIRS, timedelta()), step, start, cuts)
-        return self._portions_of_pairs(measurement, counts, book)
-
-    def _portions_of_pairs(
-        self, measurement: Measurement, counts: MinuteCounts, book: TallyBook | None
-    ) -> Iterator[Portion]:
-        judge = judge_of(measurement)
-        for number, window in enumerate(windows_of(measurement)):
-            if (whole := whole_minutes(*window)) is not None:
-                for pair, lines in counts.lines_between(*whole):
-                    if (found := judge[pair]) is not None:
-                        yield Portion(number, found.group, found.value, lines, lines if found.is_part else 0)
-            if book is None:
-                continue
-            for start, end in _cuts(window):
-                for (service, severity), _, tally in book.between(start, end):
-                    if (found := judge[service, int(severity or 0)]) is not None:
-                        part = tally.lines if found.is_part else 0
-                        yield Portion(number, found.group, found.value, tally.lines, part)
+            book = await self._book(
+                (_PAIRS, timedelta()), step, min(self._reach.counts_start, measurement.earliest), cuts
+            )
+        for window in windows:
+            if window not in look.pairs:
+                look.pairs[window] = _pairs_between(window, counts, book)
+        return _portions_of_pairs(measurement, [look.pairs[window] for window in windows])
 
     async def _read(self, measurement: Measurement, step: timedelta) -> Iterator[Portion]:
         kind, start, end = kind_of(measurement), measurement.earliest, measurement.end
@@ -188,11 +179,12 @@ class SharedMeasurer:
         Raises:
             TooManyTalliesError: it would be too large.
         """
-        async with self._shelf.borrow(key, _finest(step, self._shelf.step_of(key))) as book:
+        async with self._shelf.borrow(key, step) as book:
             # The newest list, for somebody may have looked again: older ones know blocks that were merged since.
-            blocks = self._blocks
-            if blocks is None or min(times)[0] < blocks.start:
+            look = self._latest
+            if look is None or min(times)[0] < look.blocks.start:
                 raise TooManyTalliesError
+            blocks = look.blocks
             book.keep(blocks.within(max(start, blocks.start), LATEST))
             for units in portions_of(book.missing(blocks.within(*one) for one in times)):
                 async with self._turn() as connection:
@@ -201,39 +193,29 @@ class SharedMeasurer:
             return book
 
 
-class _Reach:
-    """How far back rules have asked lately: so far back blocks are listed each time, so that all lists are alike."""
+def _pairs_between(window: Window, counts: MinuteCounts, book: TallyBook | None) -> list[tuple[Pair, int]]:
+    """Return the lines of each pair in a window."""
+    whole = whole_minutes(*window)
+    lines = Counter[Pair](dict(counts.lines_between(*whole)) if whole is not None else {})
+    if book is not None:
+        for cut in _cuts(window):
+            for (service, severity), _, found in book.between(*cut):
+                lines[service, int(severity or 0)] += found.lines
+    return list(lines.items())
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._newest = EARLIEST
-        self._spans = [timedelta(), timedelta()]  # of this stretch of time and of the one before
-        self._turned_at = clock()
 
-    @property
-    def start(self) -> datetime:
-        """Nobody asks for what is before."""
-        return max(EARLIEST, self._newest - max(self._spans)) if self._newest > EARLIEST else LATEST
-
-    def include(self, measurement: Measurement) -> None:
-        """Take note of what a rule asks for."""
-        if self._clock() - self._turned_at > _FORGET_SECONDS:
-            self._spans, self._turned_at = [timedelta(), self._spans[0]], self._clock()
-        self._newest = max(self._newest, measurement.end)
-        self._spans[0] = max(self._spans[0], measurement.end - measurement.earliest)
+def _portions_of_pairs(measurement: Measurement, windows: Sequence[list[tuple[Pair, int]]]) -> Iterator[Portion]:
+    judge = judge_of(measurement)
+    for number, pairs in enumerate(windows):
+        for pair, lines in pairs:
+            if (found := judge[pair]) is not None:
+                yield Portion(number, found.group, found.value, lines, lines if found.is_part else 0)
 
 
 def step_of(measurement: Measurement) -> timedelta | None:
     """Return the longest step that all windows of a measurement consist of; None when it is less than a second."""
     edges = [edge - _EPOCH for window in windows_of(measurement)[:2] for edge in window]
     return next((step for step in _STEPS if not any(edge % step for edge in edges)), None)
-
-
-def _finest(step: timedelta, other: timedelta | None) -> timedelta:
-    """Return the longest step that two others consist of."""
-    if other is None:
-        return step
-    return next(one for one in _STEPS if not step % one and not other % one)
 
 
 def _cuts(window: Window) -> Iterator[Window]:

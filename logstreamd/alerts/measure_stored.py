@@ -31,6 +31,8 @@ __all__ = ["StoredMeasurer"]
 _TROUBLE = (QueryTimeoutError, TooManyQueriesError, UnavailableError)
 _PATIENCE_SECONDS = 15.0  # the usual interval: whose turn has not come by then is asked again anyway
 
+_LOOK_SECONDS = 1.0
+
 
 class StoredMeasurer:
     """Answers from the database.
@@ -39,14 +41,22 @@ class StoredMeasurer:
         database: of its own, so that searches of people and rules never wait for each other. It asks
             ``database.max_concurrent`` questions at once; one more waits for its turn.
         patience_seconds: for how long.
+        look_seconds: how old the state of the database may be that a question about a window of the past is answered
+            from; see :mod:`logstreamd.alerts.measure_shared`.
     """
 
-    def __init__(self, database: Database, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
         self._database = database
         self._reader = LogReader(database)
         self._patience_seconds = patience_seconds
         self._slots = asyncio.Semaphore(database.max_concurrent)
-        self._shared = SharedMeasurer(self._turn, clock=time.monotonic)
+        self._shared = SharedMeasurer(self._turn, clock=time.monotonic, look_seconds=look_seconds)
 
     async def measure(self, measurement: Measurement) -> Answer:
         """Answer one question. Rules that ask at the same time share what they have in common.

@@ -75,13 +75,22 @@ class RecentBlocks:
         return self._within[start, end]
 
 
-async def read_recent_blocks(connection: Connection, start: datetime) -> RecentBlocks:
-    """List them, as many as are kept in memory."""
+async def read_recent_blocks(
+    connection: Connection, start: datetime, before: RecentBlocks | None = None
+) -> RecentBlocks:
+    """List them, as many as are kept in memory.
+
+    Args:
+        connection: sees the blocks.
+        start: the time.
+        before: an earlier list; units that are in it still are the same objects, which are quickly compared.
+    """
     rows = await connection.fetch(_SQL["recent_blocks"], start, _MOST_BLOCKS)
     blocks = [Range(*row) for row in rows]
     if len(blocks) == _MOST_BLOCKS:
         start = blocks[-1].ts_max + _MICROSECOND
-    return RecentBlocks(start, _units(sorted(blocks, key=_place)))
+    known = {unit: unit for unit in before.all} if before is not None else {}
+    return RecentBlocks(start, (known.get(unit, unit) for unit in _units(sorted(blocks, key=_place))))
 
 
 def _units(blocks: Iterable[Range]) -> Iterator[Unit]:

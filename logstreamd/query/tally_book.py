@@ -75,6 +75,7 @@ class TallyBook:
         self.step = step
         self.size = 0
         self._read: set[Unit] = set()
+        self._kept: frozenset[Unit] | None = None
         self._tallies: dict[Unit, list[Tally]] = {}  # only of units that have some
         self._steps: dict[datetime, dict[tuple[Group, str], Found]] = defaultdict(dict)
 
@@ -95,6 +96,9 @@ class TallyBook:
 
     def keep(self, units: frozenset[Unit]) -> None:
         """Take away what other units had: they are no more, or lie before what is asked for."""
+        if units is self._kept:
+            return
+        self._kept = units
         gone = self._read - units
         self._read -= gone
         lost = [tally for unit in gone for tally in self._tallies.pop(unit, ())]

@@ -93,23 +93,25 @@ class AlertsResult:
     postgres_share: float
 
 
-async def measure_alerts(count: int, rows: int, hours: float, dsn: str) -> AlertsResult:
+async def measure_alerts(count: int, rows: int, rate: int, dsn: str) -> AlertsResult:
     """Measure rules on a new database.
 
     Args:
         count: how many rules.
         rows: lines before the first round.
-        hours: in which they came.
+        rate: lines a second, before it and meanwhile.
         dsn: an empty database.
     """
-    begin = datetime.now(UTC) - timedelta(hours=hours)
+    # The scheduler evaluates at whole seconds, and the lines of a round end there.
+    rows -= rows % (rate * int(_INTERVAL.total_seconds()))
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=rows // rate)
     connection = await asyncpg.connect(dsn)
     try:
         await migrate(connection)
-        loader = _Loader(connection, begin, step=timedelta(hours=hours) / rows)
+        loader = _Loader(connection, begin, rate)
         await loader.store(rows, batch_rows=_BATCH_ROWS)
         await connection.execute("VACUUM ANALYZE")
-        return await _run(list(_rules(count)), loader, dsn)
+        return await _run(list(_rules(count)), loader, rate, dsn)
     finally:
         await connection.close()
 
@@ -131,15 +133,20 @@ def _rules(count: int) -> Iterator[Rule]:
 class _Loader:
     """Stores lines at a steady rate of their own clock."""
 
-    def __init__(self, connection: asyncpg.Connection, begin: datetime, step: timedelta) -> None:
+    def __init__(self, connection: asyncpg.Connection, begin: datetime, rate: int) -> None:
         self.connection = connection
         self._random = random.Random(1)
         self._partitions = Partitions()
         self._spool_id = uuid4()
         self._batches = 0
-        self.step = step
-        self.now = begin
+        self._begin = begin
+        self._rate = rate
         self.rows = 0
+
+    @property
+    def now(self) -> datetime:
+        """The time of the next line."""
+        return self._begin + timedelta(seconds=1) * self.rows / self._rate
 
     async def store(self, rows: int, batch_rows: int) -> None:
         for first in range(0, rows, batch_rows):
@@ -150,16 +157,15 @@ class _Loader:
     async def _store_batch(self, rows: int) -> None:
         batch = Batch("tcp")
         peer = batch.peer_id("192.0.2.7")
-        first_us = int(self.now.timestamp() * 1_000_000)
+        first_us = _microseconds(self.now)
         for _ in range(rows):
-            batch.append(self._line(), int(self.now.timestamp() * 1_000_000), peer)
-            self.now += self.step
-        await self._partitions.ensure(self.connection, days_between(first_us, int(self.now.timestamp() * 1_000_000)))
+            batch.append(self._line(), _microseconds(self.now), peer)
+            self.rows += 1
+        await self._partitions.ensure(self.connection, days_between(first_us, _microseconds(self.now)))
         number = await self.connection.fetchval("SELECT nextval('batch_number')")
         encoded = encode(batch, number * 65_536, Policy())
         self._batches += 1
         await store_batch(self.connection, batch, encoded, spool_id=self._spool_id, seq=self._batches)
-        self.rows += rows
 
     def _line(self) -> bytes:
         bits = self._random.getrandbits(48)
@@ -180,13 +186,17 @@ class _Loader:
         )
 
 
-async def _run(rules: Sequence[Rule], loader: _Loader, dsn: str) -> AlertsResult:
+def _microseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1_000_000)
+
+
+async def _run(rules: Sequence[Rule], loader: _Loader, rate: int, dsn: str) -> AlertsResult:
     pool = await create_reader_pool(ConnectionSettings(dsn), max_size=2, purpose="rules")
     try:
         measurer = StoredMeasurer(Database(pool, max_concurrent=2, timeout_seconds=30), patience_seconds=600)
         states = {rule.alert: RuleState() for rule in rules}
         server = _Server(await loader.connection.fetchval("SELECT pg_backend_pid()"))
-        rows = round(_INTERVAL / loader.step)
+        rows = rate * int(_INTERVAL.total_seconds())
         costs = []
         for _ in range(_WARM_UP_ROUNDS + _ROUNDS):
             # Ten batches a second at most, as a daemon has them at such rates.
@@ -196,7 +206,6 @@ async def _run(rules: Sequence[Rule], loader: _Loader, dsn: str) -> AlertsResult
         await pool.close()
     seconds, own, postgres = (mean(column) for column in zip(*costs[_WARM_UP_ROUNDS:], strict=True))
     interval = _INTERVAL.total_seconds()
-    rate = timedelta(seconds=1) / loader.step
     return AlertsResult(len(rules), loader.rows, rate, seconds, own / interval, postgres / interval)
 
 
