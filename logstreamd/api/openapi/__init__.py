@@ -69,7 +69,9 @@ def describe_api(*, version: str, max_rows: int, max_export_rows: int) -> dict[s
 def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
     """Add a part; a name that both have must be one that holds others."""
     for name, value in part.items():
-        if name in whole:
-            _merge(whole[name], value)
-        else:
+        if name not in whole:
             whole[name] = value
+        elif isinstance(value, list):
+            whole[name] += value
+        else:
+            _merge(whole[name], value)
