@@ -46,14 +46,15 @@ class HttpClient:
 
     Args:
         url: of the server, as in ``http://127.0.0.1:8514``; a path is put before every path.
+        timeout_seconds: for each step of an exchange.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
         parts = urlsplit(url)
         self.url = url
         self._prefix = parts.path.rstrip("/").removesuffix(_INGEST_PATH)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
+        self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_seconds)
 
     def post_lines(self, lines: bytes, *, key: str) -> Answer:
         """Send JSON lines.
