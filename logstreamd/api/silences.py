@@ -19,6 +19,7 @@ from logstreamd.alerts.silence_request import (
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
 from logstreamd.query.errors import BadParameterError, UnavailableError
+from logstreamd.query.parameters import collect
 from logstreamd.query.silences import SilenceReader
 
 __all__ = ["SilenceKeeper", "SilencesResource"]
@@ -57,12 +58,14 @@ class SilencesResource:
             web.delete("/api/v1/silences/{id}", self.end),
         ]
 
-    async def all(self, _request: web.Request) -> web.Response:
+    async def all(self, request: web.Request) -> web.Response:
         """Answer ``{"silences": […]}``, ended ones among them."""
+        collect(request.query.items(), ())
         return json_answer({"silences": await self._reader.read(datetime.now(UTC))})
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer with one silence."""
+        collect(request.query.items(), ())
         found = await self._reader.read(datetime.now(UTC), read_silence_id(request.match_info["id"]))
         return json_answer(found[0]) if found else _no_such_silence()
 
