@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from logstreamd.query.filter.charset import of_chars, written
 from logstreamd.query.filter.literal import piece_of_regex, piece_of_text
 from logstreamd.query.filter.number import number_in
 from logstreamd.query.filter.pattern import literal_pattern, regex_pattern
@@ -143,7 +144,8 @@ class _Compiler:
             case Equals(_, text):
                 return _fill("attribute_equals", value=value, values=self._bind(_json_values(text)))
             case StartsWith(_, text):
-                return _fill("attribute_starts_with", value=value, text=self._bind(text))
+                pattern = "^" + "".join(written(of_chars(char)) for char in text)
+                return _fill("attribute_matches", value=value, pattern=self._bind(pattern))
             case Exists():
                 return _fill("attribute_exists", value=value)
 
