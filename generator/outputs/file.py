@@ -49,13 +49,8 @@ class FileOutput:
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines. Those that the disk has no room for are given up."""
-        written = 0
-        try:
-            if self._reopen_requested:
-                self._reopen()
-            written = self._append(lines)
-        except OSError as problem:
-            self._note_failure(problem)
+        self.poll()
+        written = self._append(lines)
         if written == len(lines) and self._is_failing:
             self._is_failing = False
             self._tell(f"{self.name}: written again")
@@ -63,15 +58,19 @@ class FileOutput:
         self.tally.failed += len(lines) - written
 
     def _reopen(self) -> None:
-        before, self._descriptor = self._descriptor, self._open()
-        os.close(before)
+        try:
+            before, self._descriptor = self._descriptor, self._open()
+        except OSError as problem:
+            self._tell(f"{self.name}: can't be opened anew, written on where it was: {problem.strerror}")
+        else:
+            os.close(before)
+            self._ends_within_line = False
         self._reopen_requested = False
-        self._ends_within_line = False
 
     def _append(self, lines: Sequence[str]) -> int:
         """Write lines and return how many are whole in the file."""
-        header = self._header is not None and os.fstat(self._descriptor).st_size == 0
-        before = f"{self._header}\n" if header else "\n" if self._ends_within_line else ""
+        needs_header = self._header is not None and os.fstat(self._descriptor).st_size == 0
+        before = f"{self._header}\n" if needs_header else "\n" if self._ends_within_line else ""
         data = memoryview((before + "\n".join(lines) + "\n").encode())
         left = data
         try:
@@ -92,7 +91,7 @@ class FileOutput:
     def poll(self) -> None:
         """Open the path again when that was asked for: the new file should be there soon also when lines are rare."""
         if self._reopen_requested:
-            self.write(())
+            self._reopen()
 
     def close(self) -> None:
         """Bring everything to the disk and close the file."""

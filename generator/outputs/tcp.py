@@ -24,7 +24,7 @@ _CONNECT_SECONDS = 5.0
 _RETRY_SECONDS = (0.1, 0.3, 1.0)
 _CONNECTIONS_PER_WRITE = 3  # for a receiver that accepts connections only to break them
 _SLICE_SECONDS = 0.2  # how often a send that waits looks whether the process should end
-_STOP_SECONDS = 2.0  # for a receiver that takes no more, when the process should end
+_STOP_SECONDS = 1.0  # for a receiver that takes no more, when the process should end
 
 
 class TcpOutput:

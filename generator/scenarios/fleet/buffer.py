@@ -6,8 +6,8 @@
     edge-1.state    {"id", "delivered", "attempting"}   replaced as a whole
 
 Lines are numbered, so the two files need not change at the same moment: a line is waiting if its number is above
-``delivered``. What is to be sent next is fixed in ``attempting`` before the first attempt. However often a batch is sent,
-by this process or the one after a crash, it holds the same lines under the same name, and the receiver can tell.
+``delivered``. What is to be sent next is fixed in ``attempting`` before the first attempt. However often a batch is
+sent, by this process or the one after a crash, it holds the same lines under the same name, and the receiver can tell.
 """
 
 from __future__ import annotations

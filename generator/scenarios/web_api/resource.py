@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from generator.scenarios.web_api.users import UserStore, check_user
 
-__all__ = ["Errors", "UserService", "logged"]
+__all__ = ["Errors", "SimulatedError", "UserService", "logged"]
 
 _MAX_ID = 10**9
 _MAX_SHOWN = 100  # users in an answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 __all__ = ["MAX_USERS", "UserStore", "check_user"]
@@ -38,6 +38,7 @@ class UserStore:
 
     def __init__(self) -> None:
         self._users = {number: {"id": number, "name": n, "email": e} for number, (n, e) in enumerate(_FIRST, start=1)}
+        self._numbers = count(len(_FIRST) + 1)
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """Return the users that were added last, the newest first."""
@@ -51,6 +52,6 @@ class UserStore:
         """Add a user; return None when there is no room."""
         if len(self._users) >= MAX_USERS:
             return None
-        number = max(self._users) + 1
+        number = next(self._numbers)
         self._users[number] = {"id": number, "name": name.strip(), "email": email}
         return self._users[number]

@@ -23,7 +23,7 @@ def events_of(seed: int, cuts: list[int], count: int = 400) -> list[Event]:
     ]
 
 
-@settings(max_examples=10)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**53), st.lists(st.integers(0, 400), max_size=6))
 def test_a_seed_repeats_a_run_however_it_is_cut_into_batches(seed: int, cuts: list[int]) -> None:
     assert events_of(seed, cuts) == events_of(seed, [])
