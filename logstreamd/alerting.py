@@ -15,6 +15,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from logstreamd.alerts.clock import Clock
 from logstreamd.alerts.delivery import Delivery
 from logstreamd.alerts.evaluator import Evaluator
 from logstreamd.alerts.hand_over import HandOver
-from logstreamd.alerts.journal_stored import StoredJournal
+from logstreamd.alerts.journal_stored import LEASE_SECONDS, StoredJournal
 from logstreamd.alerts.lead import Lead
 from logstreamd.alerts.measure_stored import StoredMeasurer
 from logstreamd.alerts.notify.build import build_channels
@@ -77,7 +78,8 @@ class Alerting:
         external_url = self._config.external_url or _own_url(config.http.listen)
         channels = build_channels(self._config.notifiers, os.environ, external_url=external_url)
         self._delivery = Delivery(channels, Outbox(_outbox_file(config.state_dir)), metrics)
-        settings = self._settings(_STATEMENT_SECONDS)
+        # Whoever hangs in the middle of a transaction must not lead for longer than one who hangs between two.
+        settings = replace(self._settings(_STATEMENT_SECONDS), idle_in_transaction_timeout_seconds=LEASE_SECONDS)
         self._journal = StoredJournal(
             lambda: connect(settings, purpose="alerts"), events_kept=timedelta(days=self._config.history_days)
         )

@@ -52,11 +52,19 @@ class StoredJournal:
     Args:
         connect: opens a connection.
         events_kept: for how long events are kept.
+        lease_seconds: how long the lead outlives the last sign of life.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, events_kept: timedelta) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        *,
+        events_kept: timedelta,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._connect = connect
         self._events_kept = events_kept
+        self._lease_seconds = lease_seconds
         self._turn = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
         self._earlier_pid: int | None = None
@@ -191,7 +199,7 @@ class StoredJournal:
         if self._connection is None or self._connection.is_closed():
             self._leads = False
             self._connection = connection = await self._connect()
-            await alerting.take_lease(connection, LEASE_SECONDS)
+            await alerting.take_lease(connection, self._lease_seconds)
             if self._earlier_pid is not None:
                 ended = await alerting.end_backend(connection, self._earlier_pid)
                 _log.info("the alerts' connection to the database is back", earlier_one_ended=ended)
