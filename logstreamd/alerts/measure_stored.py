@@ -15,7 +15,7 @@ import asyncpg
 from logstreamd.alerts.aggregate import Windows
 from logstreamd.alerts.measure import MAX_GROUPS, Answer, MeasureError, Measurement, proof_filter
 from logstreamd.alerts.measure_shared import SharedMeasurer
-from logstreamd.alerts.measured import GroupTotal, kind_of, measured_of, windows_of
+from logstreamd.alerts.measured import GroupTotal, kind_of, known_windows, measured_of, windows_of
 from logstreamd.alerts.rollup import answerable_by_counts
 from logstreamd.alerts.rule import Rule
 from logstreamd.query.database import Database
@@ -135,7 +135,8 @@ async def _measure(connection: Connection, measurement: Measurement) -> Answer:
     totals = {tuple(found["group"]): _total(measurement, found) for found in groups[:MAX_GROUPS]}
     if not measurement.by:
         totals.setdefault((), GroupTotal())
-    measured = (measured_of(measurement, group, total, first_line) for group, total in totals.items())
+    known = known_windows(measurement, first_line)
+    measured = (measured_of(measurement, group, total, known) for group, total in totals.items())
     return Answer(tuple(measured), cut=len(groups) > MAX_GROUPS)
 
 

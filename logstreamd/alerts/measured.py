@@ -14,7 +14,7 @@ from logstreamd.query.filter.tree import EVERYTHING
 from logstreamd.query.grouping import NOTHING
 from logstreamd.query.tallies import Kind
 
-__all__ = ["GroupTotal", "Portion", "Window", "answer_of", "kind_of", "measured_of", "windows_of"]
+__all__ = ["GroupTotal", "Portion", "Window", "answer_of", "kind_of", "known_windows", "measured_of", "windows_of"]
 
 Window: TypeAlias = tuple[datetime, datetime]
 
@@ -97,15 +97,31 @@ def answer_of(measurement: Measurement, portions: Iterable[Portion], first_line:
         if value and (group, value) not in values:
             values.add((group, value))
             total.values += 1
-    measured = [measured_of(measurement, group, total, first_line) for group, total in totals.items()]
+    known = known_windows(measurement, first_line)
+    measured = [measured_of(measurement, group, total, known) for group, total in totals.items()]
     measured.sort(key=lambda one: (-one.volume, one.group))
     return Answer(tuple(measured[:MAX_GROUPS]), cut=len(measured) > MAX_GROUPS)
 
 
+def known_windows(measurement: Measurement, first_line: datetime | None) -> range:
+    """Return the numbers of the earlier windows of which something is known: they began after the first stored line."""
+    if first_line is None or not isinstance(measurement.aggregate, Windows):
+        return range(0)
+    windows = (measurement.start - max(first_line, measurement.earliest)) // (measurement.end - measurement.start)
+    return range(1, max(0, windows) + 1)
+
+
 def measured_of(
-    measurement: Measurement, group: tuple[str, ...], total: GroupTotal, first_line: datetime | None
+    measurement: Measurement, group: tuple[str, ...], total: GroupTotal, known: Iterable[int] = ()
 ) -> Measured:
-    """Return what was measured of one group."""
+    """Return what was measured of one group.
+
+    Args:
+        measurement: the question.
+        group: the values of its keys.
+        total: what was found.
+        known: the windows before, as :func:`known_windows` returned them.
+    """
     match measurement.aggregate:
         case Lines():
             return Measured(group, total.lines, total.lines)
@@ -117,7 +133,5 @@ def measured_of(
             silence = lookback if total.last is None else measurement.end - total.last
             return Measured(group, silence.total_seconds(), total.lines)
         case Windows():
-            earlier = enumerate(windows_of(measurement)[1:], 1)
-            known = [number for number, (start, _) in earlier if first_line is not None and first_line <= start]
-            usual = tuple(total.windows[number] for number in known)
-            return Measured(group, total.windows[0], total.windows[0], usual)
+            lines = total.windows[0]
+            return Measured(group, lines, lines, tuple(total.windows[number] for number in known))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from logstreamd.config import Config
     from logstreamd.storage.retention_plan import Expired
 
-__all__ = ["db"]
+__all__ = ["db", "with_database"]
 
 
 @click.group()
@@ -39,7 +39,7 @@ def migrate(config_file: Path | None) -> None:
             click.echo("nothing to do")
 
     config, _ = configuration(config_file)
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @db.command()
@@ -58,7 +58,7 @@ def status(config_file: Path | None) -> None:
             raise click.ClickException(found.problem)
 
     config, _ = configuration(config_file)
-    _with_database(config, work)
+    with_database(config, work)
 
 
 @db.command()
@@ -91,7 +91,7 @@ def retention(config_file: Path | None, *, dry_run: bool) -> None:
             days = ", ".join(sorted({one.day.isoformat() for one in left}))
             raise click.ClickException(f"in use, or a daemon is at work on it: {days}; try again later")
 
-    _with_database(config, work)
+    with_database(config, work)
 
 
 def _show(expired: Iterable[Expired]) -> None:
@@ -106,19 +106,19 @@ def _show(expired: Iterable[Expired]) -> None:
         click.echo("nothing to do")
 
 
-def _with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+def with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
     """Run something on the configured database; an embedded one that is down runs for as long as it takes."""
     import asyncpg as driver
 
     from logstreamd.storage.errors import StorageError
 
     try:
-        asyncio.run(_run_with_database(config, work))
+        asyncio.run(_runwith_database(config, work))
     except (OSError, StorageError, driver.PostgresError, driver.InterfaceError, TimeoutError) as problem:
         raise click.ClickException(f"{config.database.redacted_dsn}: {problem or type(problem).__name__}") from problem
 
 
-async def _run_with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+async def _runwith_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
     from contextlib import AsyncExitStack
 
     from logstreamd.storage.connections import ConnectionSettings, connect

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logstreamd.cli.backtest import backtest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,6 +24,9 @@ _files = click.argument("files", nargs=-1, required=True, type=click.Path(path_t
 @click.group()
 def rules() -> None:
     """Check and test alert rules."""
+
+
+rules.add_command(backtest)
 
 
 @rules.command()

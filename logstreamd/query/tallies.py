@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -31,12 +31,17 @@ __all__ = [
     "cut_minutes",
     "find_first_line",
     "read_groups",
+    "read_tallies",
     "slices_of",
 ]
 
 _SQL = load_queries("tallies.sql", package="logstreamd.query")
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_LISTS = 2  # a window has two ends; of more, one list of all blocks between is cheaper
+
+
+Cut: TypeAlias = tuple[datetime, datetime]
+"""From a time on, and before another."""
 
 
 class Kind(NamedTuple):
@@ -93,15 +98,36 @@ async def read_groups(connection: Connection, question: TallyQuestion, *, limit:
         For each group ``group``, ``lines``, ``part``, ``values``, the time ``last`` of its last line (when rows were
         read) and, beside each other, ``steps`` and ``lines_of_steps``. Groups without lines are left out.
     """
-    cuts = (
-        cut_minutes(question.start, question.end, question.length)
-        if question.counted
-        else [(question.start, question.end)]
-    )
+    cuts = _cuts_of(question)
     slices = await _find_slices(connection, question.kind.filter, cuts)
     statement = TallyStatement(question.kind)
     text = statement.groups(question, cuts, slices, limit)
     return await connection.fetch(text, *statement.parameters)
+
+
+async def read_tallies(connection: Connection, question: TallyQuestion, *, limit: int) -> list[asyncpg.Record]:
+    """Count by groups, values and steps.
+
+    Args:
+        connection: in a transaction that sees one state of the database.
+        question: what to count.
+        limit: tallies at most.
+
+    Returns:
+        ``group``, ``value``, ``step``, ``lines``, ``part`` and, when rows were read, ``last``.
+    """
+    cuts = _cuts_of(question)
+    slices = await _find_slices(connection, question.kind.filter, cuts)
+    statement = TallyStatement(question.kind)
+    text = statement.tallies(question, cuts, slices, limit)
+    return await connection.fetch(text, *statement.parameters)
+
+
+def _cuts_of(question: TallyQuestion) -> list[Cut]:
+    """Return the times whose lines have to be counted one by one."""
+    if question.counted:
+        return cut_minutes(question.start, question.end, question.length)
+    return [(question.start, question.end)]
 
 
 async def find_first_line(connection: Connection) -> datetime | None:
@@ -110,7 +136,7 @@ async def find_first_line(connection: Connection) -> datetime | None:
     return first
 
 
-def cut_minutes(start: datetime, end: datetime, length: timedelta) -> list[tuple[datetime, datetime]]:
+def cut_minutes(start: datetime, end: datetime, length: timedelta) -> list[Cut]:
     """Return the parts of minutes that are not whole within one step, in order."""
     cuts = []
     before = start  # up to here all is said
@@ -123,7 +149,7 @@ def cut_minutes(start: datetime, end: datetime, length: timedelta) -> list[tuple
     return cuts
 
 
-async def _find_slices(connection: Connection, tree: Filter, cuts: list[tuple[datetime, datetime]]) -> list[Slice]:
+async def _find_slices(connection: Connection, tree: Filter, cuts: list[Cut]) -> list[Slice]:
     """Return where the rows of some times lie that a filter may take."""
     if not cuts:
         return []
@@ -135,7 +161,7 @@ async def _find_slices(connection: Connection, tree: Filter, cuts: list[tuple[da
     return found
 
 
-def slices_of(ranges: Iterable[Range], cuts: list[tuple[datetime, datetime]]) -> Iterator[Slice]:
+def slices_of(ranges: Iterable[Range], cuts: list[Cut]) -> Iterator[Slice]:
     """Yield the parts of disjoint ranges that lie in some times, which are disjoint and in order."""
     for one in ranges:
         begin, end = day_bounds(one.day)
@@ -167,12 +193,25 @@ class TallyStatement:
             "part": self._compile(kind.part),
         }
 
-    def groups(
-        self, question: TallyQuestion, cuts: Sequence[tuple[datetime, datetime]], slices: Sequence[Slice], limit: int
-    ) -> str:
+    def groups(self, question: TallyQuestion, cuts: Sequence[Cut], slices: Sequence[Slice], limit: int) -> str:
         """Return the query ``groups``."""
-        start, end, length = question.start, question.end, question.length
-        steps = {"length": self._bind(length), "origin": self._bind(start)}
+        newest = question.end - _MICROSECOND
+        newest -= (newest - question.start) % question.length
+        return self._fill(
+            "groups",
+            counted=self._counted(question, cuts, slices),
+            grouped=self._holes["listed"] or "()",
+            newest=self._bind(newest),
+            limit=self._bind(limit),
+        )
+
+    def tallies(self, question: TallyQuestion, cuts: Sequence[Cut], slices: Sequence[Slice], limit: int) -> str:
+        """Return the query ``tallies``."""
+        return self._fill("tallies", counted=self._counted(question, cuts, slices), limit=self._bind(limit))
+
+    def _counted(self, question: TallyQuestion, cuts: Sequence[Cut], slices: Sequence[Slice]) -> str:
+        start, end = question.start, question.end
+        steps = {"length": self._bind(question.length), "origin": self._bind(start)}
         counted = []
         if question.counted:
             minutes = {"start": self._bind(ceil_to(MINUTE, start)), "end": self._bind(floor_to(MINUTE, end))}
@@ -180,15 +219,7 @@ class TallyStatement:
             counted.append(self._fill("of_counts", **steps, **minutes, cut=cut))
         if slices or not counted:
             counted.append(self._fill("of_logs", **steps, **self._slices(slices, start, end)))
-        newest = end - _MICROSECOND
-        newest -= (newest - start) % length
-        return self._fill(
-            "groups",
-            counted="\nUNION ALL\n".join(counted),
-            grouped=self._holes["listed"] or "()",
-            newest=self._bind(newest),
-            limit=self._bind(limit),
-        )
+        return "\nUNION ALL\n".join(counted)
 
     def of_blocks(
         self,

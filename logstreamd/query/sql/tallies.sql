@@ -42,6 +42,15 @@ HAVING count(*) > 0
 ORDER BY coalesce(sum(lines) FILTER (WHERE step = <newest>::timestamptz), 0) DESC, ARRAY[<listed>]::text[] COLLATE "C"
 LIMIT <limit>::integer
 
+-- tallies --
+SELECT ARRAY[<listed>]::text[] AS "group", value, step, sum(lines)::bigint AS lines, sum(part)::bigint AS part, max(last) AS last
+FROM (
+    <counted>
+) AS counted
+GROUP BY <names> value, step
+HAVING sum(lines) <> 0
+LIMIT <limit>::integer
+
 -- level --
 (<levels>::text[])[severity + 1]
 

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import Any
 
 import asyncpg
 import pytest
 from stored_lines import FIRST, random_line, random_time, store, store_random_lines
+from stored_rows import stored_rows
 
 from logstreamd.alerts import book_shelf, measure_stored, measured
 from logstreamd.alerts.aggregate import Aggregate, Distinct, Lines, Share, Silence, Windows
@@ -74,11 +73,6 @@ async def asked(database: str) -> AsyncIterator[Database]:
     pool = await create_reader_pool(ConnectionSettings(database), max_size=2, purpose="rules")
     yield Database(pool, max_concurrent=2)
     await pool.close()
-
-
-async def stored_rows(connection: asyncpg.Connection) -> list[dict[str, Any]]:
-    rows = await connection.fetch("SELECT * FROM logs")
-    return [{**row, "attrs": json.loads(row["attrs"] or "null"), "peer": str(row["peer"])} for row in rows]
 
 
 def random_aggregate(random: Random, over: timedelta) -> Aggregate:
