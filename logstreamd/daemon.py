@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,13 +36,8 @@ from logstreamd.api.openapi import OpenApiResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
-from logstreamd.config import HTTP_INPUT, Config, redacted
-from logstreamd.config import TcpInput as TcpInputConfig
-from logstreamd.config import UdpInput as UdpInputConfig
-from logstreamd.inputs.gather import Gatherer
-from logstreamd.inputs.http import HttpInput
-from logstreamd.inputs.tcp import TcpInput
-from logstreamd.inputs.udp import UdpInput
+from logstreamd.config import Config, redacted
+from logstreamd.intake import Intake
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
@@ -51,7 +45,6 @@ from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.report import Report, announce
-from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, Spool
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
 from logstreamd.storage.embedded import EmbeddedPostgres
 from logstreamd.storage.errors import StorageError
@@ -65,9 +58,7 @@ from logstreamd.writer import Writer
 __all__ = ["run_daemon"]
 
 _log = structlog.get_logger(__name__)
-_FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or without the database
-_COUNT_DROPS_SECONDS = 1.0
 _HELPING_CONNECTIONS = 2  # so many long searches at once may read on two connections; more would outrun the disks
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
@@ -100,9 +91,7 @@ class _Daemon:
         self._health = Health(self._metrics)
         self._supervisor = Supervisor()
         self._supervisor.death.add_done_callback(self._on_death)
-        self._spool = _build_spool(config)
-        self._spool_opened = False
-        self._inputs: list[UdpInput | TcpInput] = []
+        self._intake = Intake(config, self._metrics)
         self._recent = RecentBatches()
         self._death: Death | None = None
         self._database_directories: list[str] = []
@@ -114,9 +103,12 @@ class _Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         async with AsyncExitStack() as stack:
             dsn = await self._start_database(stack)
-            await self._start_spool(stack)
+            await self._intake.open_spool()
+            stack.push_async_callback(self._intake.close_spool)
             keeper = self._start_writer(stack, dsn)
-            await self._start_inputs(stack)
+            stack.push_async_callback(self._intake.stop_inputs)
+            await self._intake.start_inputs()
+            self._supervisor.start("intake's books", self._intake.keep_books())
             alerting = Alerting(self._config, self._rules, dsn, self._metrics)
             await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
             server = await self._start_http(stack, dsn, alerting)
@@ -161,52 +153,24 @@ class _Daemon:
         _log.info("embedded PostgreSQL runs", version=postgres.version, user=postgres.user)
         return dsn
 
-    async def _start_spool(self, stack: AsyncExitStack) -> None:
-        self._spool.on_corruption(self._on_corruption)
-        await self._spool.open()
-        self._spool_opened = True
-        stack.push_async_callback(self._close_spool)
-
-    def _on_corruption(self, report: CorruptionReport) -> None:
-        _log.error(
-            "spool corrupt",
-            reason=report.reason,
-            kept_in=str(report.kept_in) if report.kept_in else None,
-            batches=report.batches,
-            frames=report.frames_by_input,
-        )
-        self._metrics.spool_corrupt_records.inc(report.batches)
-        for name, frames in report.frames_by_input.items():
-            self._metrics.dropped_frames.labels(name, "spool_corrupt").inc(frames)
-            if not self._spool_opened:  # an earlier run left them; the spool does not count what it can't give out
-                self._metrics.recovered_frames.labels(name).inc(frames)
-
-    async def _close_spool(self) -> None:
-        left = sum(self._spool.frames_by_input().values())
-        await self._spool.close()
-        if left and isinstance(self._spool, MemorySpool):
-            _log.error("messages lost: the spool is in memory only", frames=left)
-        elif left:
-            _log.warning("messages left in the spool for the next start", frames=left)
-
     def _start_writer(self, stack: AsyncExitStack, dsn: str) -> DatabaseKeeper:
         def session(purpose: str) -> Session:
             return Session(lambda: connect(settings, purpose=purpose), self._health)
 
         settings = self._connection_settings(dsn, self._config.database.statement_timeout_seconds)
-
+        spool = self._intake.spool
         keeper = DatabaseKeeper(
             session("keeper"),
             Partitions(),
-            spool_id=lambda: self._spool.id,
-            oldest_spooled_seconds=lambda: self._spool.stats().oldest_age_seconds,
+            spool_id=lambda: spool.id,
+            oldest_spooled_seconds=lambda: spool.stats().oldest_age_seconds,
             retention=retention_policy(self._config.retention),
             metrics=self._metrics,
         )
         policies = {one.name: _policy(self._config, one.zone) for one in self._config.inputs}
         default_policy = _policy(self._config, self._config.timestamps.default_zone)
         writer = Writer(
-            self._spool,
+            spool,
             [session("writer") for _ in range(self._config.writer.connections)],
             ready=keeper.migrated.wait,
             prepare=keeper.prepare,
@@ -246,51 +210,6 @@ class _Daemon:
         drain.cancel()
         hurry.cancel()
 
-    async def _start_inputs(self, stack: AsyncExitStack) -> None:
-        for config in self._config.inputs:
-            one = _build_input(config, self._config, self._spool, self._metrics)
-            self._watch_ledger(one.name, one.gatherer.count_in_flight)
-            await one.start()
-            self._inputs.append(one)
-            stack.push_async_callback(self._stop_input, one)
-            _log.info("listening", input=one.name, type=config.type, addresses=one.endpoints)
-        for name in self._spool.recovered_by_input.keys() - {HTTP_INPUT, *(one.name for one in self._inputs)}:
-            self._watch_ledger(name, lambda: 0)  # of an input that is no longer configured
-        self._spool.on_room(self._on_room)
-        self._supervisor.start("kernel drops", self._count_kernel_drops())
-
-    def _watch_ledger(self, name: str, in_flight: Callable[[], int]) -> None:
-        self._metrics.watch_input(name, in_flight=in_flight, spooled=lambda: self._spool.frames_by_input().get(name, 0))
-        self._metrics.recovered_frames.labels(name).inc(self._spool.recovered_by_input.get(name, 0))
-
-    async def _stop_input(self, one: UdpInput | TcpInput) -> None:
-        await one.stop()
-        given_up = await one.gatherer.flush(_FLUSH_SECONDS)
-        if given_up:
-            _log.error("messages lost: the spool did not take them", input=one.name, frames=given_up)
-
-    def _on_room(self, room: bool) -> None:
-        if room:
-            for one in self._inputs:
-                one.gatherer.room()
-
-    async def _count_kernel_drops(self) -> None:
-        while True:
-            self._refresh_metrics()
-            await asyncio.sleep(_COUNT_DROPS_SECONDS)
-
-    def _refresh_metrics(self) -> None:
-        for one in self._inputs:
-            if isinstance(one, UdpInput):
-                one.count_kernel_drops()
-        stats = self._spool.stats()
-        self._metrics.show_spool(
-            batches=stats.batches,
-            file_bytes=stats.file_bytes,
-            max_bytes=stats.max_bytes,
-            window_bytes=stats.window_bytes,
-        )
-
     async def _start_http(self, stack: AsyncExitStack, dsn: str, alerting: Alerting) -> HttpServer:
         http = self._config.http
         pool = await create_reader_pool(
@@ -303,25 +222,16 @@ class _Daemon:
         )
         reader = LogReader(database)
         follower = await self._start_follower(stack, dsn)
-        writer = self._config.writer
-        http_input = HttpInput(
-            HTTP_INPUT,
-            self._spool.append,
-            self._metrics,
-            max_rows=writer.batch_max_rows,
-            max_bytes=writer.batch_max_bytes,
-            max_body_bytes=http.max_decompressed_bytes,
-            max_lines=http.max_lines,
-        )
-        self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
-        report = Report(self._metrics, self._health, self._spool, self._inputs, lambda: self._supervisor.running)
+        intake = self._intake
+        http_input = intake.build_http_input()
+        report = Report(self._metrics, self._health, intake.spool, intake.inputs, lambda: self._supervisor.running)
 
         def status() -> dict[str, Any]:
             return {**report.status(), "alerts": alerting.status()}
 
         application = build_application(
             [
-                StateResource(report.problems, status, self._metrics.registry, self._refresh_metrics),
+                StateResource(report.problems, status, self._metrics.registry, intake.refresh_metrics),
                 IngestResource(http_input),
                 LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
                 TailResource(follower, reader, max_rows=http.max_rows),
@@ -354,64 +264,13 @@ class _Daemon:
     def _announce(self, server: HttpServer, dsn: str) -> None:
         config = self._config
         announce(
-            listening=[
-                f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}"
-                for one in self._inputs
-                for where in one.endpoints
-            ]
-            + [f"POST http://{server.endpoints[0]}/api/v1/logs"],
+            listening=[*self._intake.listening, f"POST http://{server.endpoints[0]}/api/v1/logs"],
             http=server.endpoints[0],
             psql=redacted(dsn),
             problem=self._health.problem,
             data=[str(config.state_dir), *self._database_directories],
             as_json=writes_json(config.log.format),
         )
-
-
-def _build_spool(config: Config) -> DiskSpool | MemorySpool:
-    spool = config.spool
-    if spool.sync == "memory":
-        return MemorySpool(window_bytes=spool.window_bytes)
-    return DiskSpool(
-        directory=config.state_dir / "spool",
-        max_bytes=spool.max_bytes,
-        window_bytes=spool.window_bytes,
-        sync=spool.sync,
-        interval_seconds=spool.interval_seconds,
-    )
-
-
-def _build_input(
-    config: UdpInputConfig | TcpInputConfig, whole: Config, spool: Spool, metrics: Metrics
-) -> UdpInput | TcpInput:
-    gatherer = Gatherer(
-        config.name,
-        spool.append,
-        metrics,
-        max_rows=whole.writer.batch_max_rows,
-        max_bytes=whole.writer.batch_max_bytes,
-        max_age_seconds=whole.writer.batch_max_age_seconds,
-        drop_when_full=isinstance(config, UdpInputConfig),
-    )
-    if isinstance(config, UdpInputConfig):
-        return UdpInput(
-            gatherer,
-            metrics,
-            host=config.listen.host,
-            port=config.listen.port,
-            max_frame_bytes=config.max_frame_bytes,
-            receive_buffer_bytes=config.receive_buffer_bytes,
-        )
-    return TcpInput(
-        gatherer,
-        metrics,
-        host=config.listen.host,
-        port=config.listen.port,
-        max_frame_bytes=config.max_frame_bytes,
-        max_connections=config.max_connections,
-        idle_timeout_seconds=config.idle_timeout_seconds,
-        frame_deadline_seconds=config.frame_deadline_seconds,
-    )
 
 
 def _policy(config: Config, zone: str) -> Policy:
