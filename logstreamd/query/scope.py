@@ -57,10 +57,21 @@ def read_scope(values: Values, *, now: datetime) -> Scope:
     """
     start = parse_time(values["start"][0], "start", now) if "start" in values else EARLIEST
     end = parse_time(values["end"][0], "end", now) if "end" in values else LATEST
-    if start >= end:
-        raise BadParameterError("start", f"must be before end (got {start.isoformat()} and {end.isoformat()})")
+    scope = Scope(_within(start), _within(end), _filter(values))
+    if scope.start >= scope.end:
+        expected = f"must be before end, between {EARLIEST:%Y-%m-%d} and {LATEST:%Y-%m-%d}"
+        raise BadParameterError("start", f"{expected} (got {start.isoformat()} and {end.isoformat()})")
+    return scope
+
+
+def _within(time: datetime) -> datetime:
+    """Return the nearest time that rows may have: at the ends of the calendar there is no room for another step."""
+    return max(EARLIEST, min(time, LATEST))
+
+
+def _filter(values: Values) -> Filter:
     terms = tuple(_terms(values))
-    return Scope(start, end, terms[0] if len(terms) == 1 else And(terms))
+    return terms[0] if len(terms) == 1 else And(terms)
 
 
 def _terms(values: Values) -> Iterator[Filter]:

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the daemon does: requests made up from it are answered as it says, never with a 500."""
+"""The OpenAPI document says what the daemon does: requests made up from it get the answers it promises, never a 500."""
 
 from __future__ import annotations
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -16,10 +18,12 @@ from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
+from logstreamd.api.tail import TailResource
 from logstreamd.inputs.http import HttpInput
 from logstreamd.metrics import Metrics
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
+from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
 
 MAX_BODY_BYTES = 1 << 20
@@ -119,3 +123,66 @@ async def patient(start_api: Callable[..., Any], database: str) -> AsyncIterator
     asked = Database(pool, max_concurrent=4)
     yield await start_api(LogReader(asked), asked)
     await pool.close()
+
+
+class Questions:
+    """Every resource that asks the database, at most four questions at a time, and a client."""
+
+    def __init__(self, pool: asyncpg.Pool, tail_pool: asyncpg.Pool, *, timeout_seconds: float) -> None:
+        self.metrics = Metrics(version="test", wire="python")
+        database = Database(pool, max_concurrent=4, timeout_seconds=timeout_seconds)
+        reader = LogReader(database)
+        self.follower = Follower(
+            Feed(Database(tail_pool, max_concurrent=2)), RecentBatches(), self.metrics, max_clients=4
+        )
+        resources = [
+            LogsResource(reader, max_rows=1_000),
+            TailResource(self.follower, reader, max_rows=1_000),
+            *statistics_resources(database, reader),
+        ]
+        self.server = HttpServer(
+            build_application(resources, metrics=self.metrics, max_body_bytes=MAX_BODY_BYTES), host="127.0.0.1", port=0
+        )
+        self.client = aiohttp.ClientSession()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.server.endpoints[0]}"
+
+    async def text(self, path: str, **parameters: str) -> str:
+        """Return what is answered with a 200."""
+        async with self.client.get(self.url + path, params=parameters) as answer:
+            text = await answer.text()
+            assert answer.status == 200, text
+            return text
+
+    async def status(self, path: str, **parameters: str) -> int:
+        """Return the status; of a stream only its beginning is read."""
+        async with self.client.get(self.url + path, params=parameters) as answer:
+            return answer.status
+
+
+@pytest.fixture
+def start_questions(database: str) -> Callable[..., Any]:
+    """Serves all questions for as long as a block lasts, with a time for each."""
+
+    @asynccontextmanager
+    async def serve(timeout_seconds: float) -> AsyncIterator[Questions]:
+        settings = ConnectionSettings(database, statement_timeout_seconds=timeout_seconds)
+        async with (
+            await create_reader_pool(settings, max_size=4) as pool,
+            await create_reader_pool(settings, max_size=2, purpose="tail") as tail_pool,
+        ):
+            questions = Questions(pool, tail_pool, timeout_seconds=timeout_seconds)
+            await questions.server.start()
+            following = asyncio.create_task(questions.follower.run())
+            try:
+                yield questions
+            finally:
+                questions.follower.close()
+                await questions.client.close()
+                await questions.server.stop()
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    return serve

@@ -178,6 +178,11 @@ def test_the_start_lies_before_the_end() -> None:
     assert problem(start="-1h", end="-2h").field == "start"
 
 
+def test_a_range_ends_where_the_calendar_leaves_room_for_a_step() -> None:
+    assert parse(start="0001-01-01T00:00:00Z", end="9999-12-31T23:59:59Z").scope == Scope(EARLIEST, LATEST, EVERYTHING)
+    assert problem(start="0001-01-01T00:00:00Z", end="0002-01-01T00:00:00Z").field == "start"
+
+
 def test_a_cursor_survives_the_way_through_a_url() -> None:
     for row_id in (0, 1, 2**63 - 1):
         for ts in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC), NOW):
