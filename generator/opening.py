@@ -93,7 +93,7 @@ def _open_file(path: Path, tell: _Tell, cleanup: ExitStack, line_format: Format)
 
 
 def _open_console(stop: Stop, line_format: Format) -> Output:
-    return ConsoleOutput(sys.stdout.fileno(), on_reader_gone=stop.request, header=line_format.header)
+    return ConsoleOutput(sys.stdout.fileno(), stop=stop, header=line_format.header)
 
 
 def _open_tcp(address: tuple[str, int], framing: str, stop: Stop, tell: _Tell, _format: Format) -> Output:

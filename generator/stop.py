@@ -56,11 +56,12 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """Make SIGTERM and SIGINT the wish to end while the block runs."""
+    """Make SIGTERM and SIGINT the wish to end while the block runs; the same a second time ends the process at once."""
     stop = Stop()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         stop.request()
+        signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

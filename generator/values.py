@@ -37,7 +37,7 @@ def read_number(low: float, high: float) -> Callable[[str], float]:
     """Return a reader of numbers from ``low`` to ``high``."""
 
     def read(text: str) -> float:
-        problem = ValueError(f"must be a number from {low:g} to {high:g} (got {text!r})")
+        problem = ValueError(f"must be a number from {low:.15g} to {high:.15g} (got {text!r})")
         try:
             number = float(text)
         except ValueError:

@@ -149,7 +149,7 @@ def test_bad_settings_are_told_all_at_once(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "logstream-generate: LOG_RATE: must be a number from 0.001 to 1e+06 (got '-1')",
+        "logstream-generate: LOG_RATE: must be a number from 0.001 to 1000000 (got '-1')",
         "logstream-generate: LOG_DISTRIBUTION: must be LEVEL:WEIGHT,… with levels of DEBUG, INFO, WARNING, ERROR,"
         " CRITICAL (got 'INFO=1')",
         "logstream-generate: --count: must be a whole number from 1 to 1000000000000000 (got 'many')",

@@ -138,18 +138,31 @@ def test_a_full_disk_is_told_once_and_every_line_is_sent_or_failed(tmp_path: Pat
 # console
 
 
-def test_the_console_gets_a_header_once_and_says_when_its_reader_left() -> None:
+def test_the_console_gets_a_header_once_and_a_reader_that_left_ends_the_run(stop: FakeStop) -> None:
     read_end, write_end = os.pipe()
-    left: list[bool] = []
-    output = ConsoleOutput(write_end, on_reader_gone=lambda: left.append(True), header="number")
+    output = ConsoleOutput(write_end, stop=stop, header="number")
     output.write(["1"])
     output.write(["2"])
     assert os.read(read_end, 100) == b"number\n1\n2\n"
+    assert not stop.requested
     os.close(read_end)
     output.write(["3"])
     output.write(["4", "5"])
     os.close(write_end)
-    assert (left, output.tally) == ([True], Tally(sent=2, failed=3))
+    assert stop.requested
+    assert output.tally == Tally(sent=2, failed=3)
+
+
+def test_a_reader_that_reads_no_more_does_not_keep_the_process_from_ending(stop: FakeStop) -> None:
+    read_end, write_end = os.pipe()
+    output = ConsoleOutput(write_end, stop=stop, header="number")
+    stop.request()
+    output.write(["x" * 99] * 10_000)
+    read = os.read(read_end, 1 << 20)
+    os.close(read_end)
+    os.close(write_end)
+    assert output.tally == Tally(sent=read.count(b"\n") - 1, failed=10_000 - read.count(b"\n") + 1)
+    assert output.tally.sent > 0
 
 
 # UDP

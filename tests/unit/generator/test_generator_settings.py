@@ -79,7 +79,7 @@ def test_the_network_gets_a_format_that_a_receiver_can_read(log_format: str, net
 
 def test_every_problem_is_told_at_once_with_the_place_of_the_setting() -> None:
     assert problems({"count": "0", "udp": "nowhere"}, LOG_RATE="fast", LOG_FORMAT="xml", ENABLE_BURSTS="perhaps") == [
-        "LOG_RATE: must be a number from 0.001 to 1e+06 (got 'fast')",
+        "LOG_RATE: must be a number from 0.001 to 1000000 (got 'fast')",
         "LOG_FORMAT: must be one of text, json, csv, rfc5424, rfc3164 (got 'xml')",
         "--udp: must be host:port, with a port from 1 to 65535 (got 'nowhere')",
         "ENABLE_BURSTS: must be true or false (got 'perhaps')",
