@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -106,16 +105,6 @@ def test_a_buffer_belongs_to_one_process(tmp_path: Path) -> None:
         open_buffer(tmp_path)
     buffer.close()
     open_buffer(tmp_path).close()
-
-
-# edge nodes
-
-
-@pytest.fixture
-def stop() -> Iterator[FakeStop]:
-    stop = FakeStop()
-    yield stop
-    stop.close()
 
 
 def make_node(directory: Path, stop: FakeStop, max_bytes: int = 100_000) -> EdgeNode:

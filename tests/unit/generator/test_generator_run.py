@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -47,13 +47,6 @@ class Recorder:
 
     def close(self) -> None:
         raise AssertionError("whoever opened it closes it")
-
-
-@pytest.fixture
-def stop() -> Iterator[FakeStop]:
-    stop = FakeStop()
-    yield stop
-    stop.close()
 
 
 def make_run(
