@@ -28,7 +28,7 @@ class FieldsResource:
         """Where they are found."""
         return [
             web.get("/api/v1/fields", self.fields),
-            web.get("/api/v1/fields/{name}/values", self.values),
+            web.get("/api/v1/fields/{name:[^/]+}/values", self.values),  # also names with braces in them
         ]
 
     async def fields(self, request: web.Request) -> web.Response:
