@@ -173,6 +173,10 @@ class DaemonProcess:
         """Send a body over HTTP."""
         return self._request("POST", path, body, headers)
 
+    def delete(self, path: str) -> Answer:
+        """Delete something over HTTP."""
+        return self._request("DELETE", path)
+
     def _request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -66,6 +67,10 @@ def events_of(daemon: DaemonProcess, **filters: str) -> list[dict[str, Any]]:
 
 def services(alerts: list[dict[str, Any]]) -> list[str]:
     return [alert["labels"]["service"] for alert in alerts]
+
+
+def alerts_of(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    return list(daemon.get("/api/v1/alerts").json()["alerts"])
 
 
 def metric(daemon: DaemonProcess, name: str) -> float:
@@ -145,6 +150,32 @@ def test_two_daemons_on_one_database_tell_an_alert_once_and_the_other_goes_on_wh
     assert services(receiver.alerts("firing")) == ["before", "after"]
     assert [one["after"] for one in events_of(second)] == ["firing", "resolved"] * 2
     second.stop()
+
+
+def test_a_silenced_alert_is_shown_and_told_when_the_silence_is_ended(
+    make_daemon: StartDaemon, receiver: WebhookServer, alerting: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES.replace("over: 4s", "over: 10m"))
+    daemon = make_daemon(settings={"alerts": alerting}).start()
+    wanted = {"matchers": [{"name": "service", "value": "quiet"}], "author": "ann", "comment": "deploying"}
+    body = json.dumps({**wanted, "ends_at": "+1h"}).encode()
+    made = daemon.post("/api/v1/silences", body, {"Content-Type": "application/json"})
+    assert made.status == 201, made
+    wait_for("the silence", lambda: daemon.status()["alerts"]["silences"] == 1)
+
+    for service in ("quiet", "loud"):
+        send_errors(daemon, service)
+    wait_for("the other alert", lambda: receiver.alerts("firing"))
+    alerts = wait_for("both alerts", lambda: found if len(found := alerts_of(daemon)) == 2 else [])
+    assert {one["labels"]["service"]: one["silenced_by"] for one in alerts} == {
+        "quiet": [made.json()["id"]],
+        "loud": [],
+    }
+    assert services(receiver.alerts("firing")) == ["loud"]
+
+    assert daemon.delete(f"/api/v1/silences/{made.json()['id']}").status == 204
+    wait_for("the silenced alert", lambda: "quiet" in services(receiver.alerts("firing")))
+    daemon.stop()
 
 
 def test_a_mistake_in_a_file_of_rules_refuses_the_start_at_its_place(
