@@ -41,7 +41,8 @@ def collect(
             raise BadParameterError(name, f"must be among the first {_MAX_PARAMETERS} parameters")
         if name not in known and not any(name.startswith(prefix) and name != prefix for prefix in prefixes):
             guess = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {guess[0]}?" if guess else f" (known: {', '.join(known)})"
+            names = [*known, *(f"{prefix}NAME" for prefix in prefixes)]
+            hint = f"; did you mean {guess[0]}?" if guess else f" (known: {', '.join(names) or 'none'})"
             raise BadParameterError(name, f"is not a parameter of this resource{hint}")
         if name in once and name in values:
             raise BadParameterError(name, "must be given once")

@@ -171,6 +171,7 @@ def test_what_has_one_value_must_come_once(field: str) -> None:
 def test_an_unknown_parameter_is_named_with_the_one_that_was_meant() -> None:
     assert problem(sevice="x").message == "is not a parameter of this resource; did you mean service?"
     assert "known: start, end, q, level" in problem(xyzzy="x").message
+    assert "cursor, tag.NAME)" in problem(xyzzy="x").message
 
 
 def test_the_start_lies_before_the_end() -> None:
