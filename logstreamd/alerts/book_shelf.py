@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import gcd, inf
-from typing import TypeAlias
+from typing import NamedTuple
 
 from logstreamd.query.tallies import Kind
 from logstreamd.query.tally_book import TallyBook, TooManyTalliesError
 
-__all__ = ["MAX_TALLIES", "MAX_TALLIES_OF_BOOK", "BookShelf"]
+__all__ = ["MAX_TALLIES", "MAX_TALLIES_OF_BOOK", "BookKey", "BookShelf"]
 
 MAX_TALLIES = 500_000
 """Of all books together: some 200 MB."""
@@ -22,7 +22,19 @@ MAX_TALLIES_OF_BOOK = 200_000
 """One that has more is not kept; adding it up for each answer would take longer than to ask the database."""
 _LEFT_ALONE_SECONDS = 600.0  # until a book that was too large is tried again
 
-_Key: TypeAlias = tuple[Kind, timedelta]
+
+class BookKey(NamedTuple):
+    """What a book is about.
+
+    Attributes:
+        kind: the question.
+        span: how far back it is asked.
+        phase: how long after a whole second its steps begin.
+    """
+
+    kind: Kind
+    span: timedelta
+    phase: timedelta
 
 
 @dataclass(slots=True)
@@ -41,10 +53,10 @@ class BookShelf:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._places: OrderedDict[_Key, _Place] = OrderedDict()
+        self._places: OrderedDict[BookKey, _Place] = OrderedDict()
 
     @asynccontextmanager
-    async def borrow(self, key: _Key, step: timedelta) -> AsyncIterator[TallyBook]:
+    async def borrow(self, key: BookKey, step: timedelta) -> AsyncIterator[TallyBook]:
         """Give a book to one at a time.
 
         Args:
@@ -56,21 +68,22 @@ class BookShelf:
         """
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = _Place(TallyBook(key[0], step))
+            place = self._places[key] = _Place(TallyBook(key.kind, step, key.phase))
         else:
             self._places.move_to_end(key)
         if self._clock() - place.too_large_at < _LEFT_ALONE_SECONDS:
             raise TooManyTalliesError
         async with place.lock:
             if step % place.book.step:
-                place.book = TallyBook(key[0], timedelta(seconds=gcd(_seconds(step), _seconds(place.book.step))))
+                step = timedelta(seconds=gcd(_seconds(step), _seconds(place.book.step)))
+                place.book = TallyBook(key.kind, step, key.phase)
             size = place.book.size
             try:
                 yield place.book
                 if place.book.size > MAX_TALLIES_OF_BOOK:
                     raise TooManyTalliesError
             except TooManyTalliesError:
-                place.book, place.too_large_at = TallyBook(key[0], step), self._clock()
+                place.book, place.too_large_at = TallyBook(key.kind, step, key.phase), self._clock()
                 raise
         if place.book.size > size:
             self._tidy()

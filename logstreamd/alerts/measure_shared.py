@@ -6,7 +6,8 @@ minutes of services and levels come from the counts. Everything else comes from 
 (:mod:`logstreamd.query.tally_book`), for which each rule reads the blocks that came since its last turn: a rule reads a
 line once or twice, however long its window is.
 
-Windows must begin and end at whole seconds. Other questions, and those about too much, are not answered here.
+Questions about too much, and about parts of seconds, are not answered here. Rules of different groups share most when
+their windows end at whole seconds: the lines at the ends of windows are kept by the second.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from logstreamd.alerts.aggregate import Silence
-from logstreamd.alerts.book_shelf import BookShelf
+from logstreamd.alerts.book_shelf import MAX_TALLIES_OF_BOOK, BookKey, BookShelf
 from logstreamd.alerts.counted_pairs import judge_of
 from logstreamd.alerts.measure import Answer, Measurement
 from logstreamd.alerts.measured import Portion, Window, answer_of, kind_of, windows_of
@@ -31,7 +32,7 @@ from logstreamd.query.minute_counts import MinuteCounts, Pair, read_minute_count
 from logstreamd.query.recent_blocks import RecentBlocks, read_recent_blocks
 from logstreamd.query.scope import LATEST
 from logstreamd.query.steps import MINUTE, ceil_to, floor_to
-from logstreamd.query.tallies import Kind, find_first_line
+from logstreamd.query.tallies import Kind, TallyQuestion, find_first_line, read_tallies
 from logstreamd.query.tally_book import TallyBook, TooManyTalliesError, portions_of, read_units
 from logstreamd.storage.migrate import Connection
 
@@ -39,7 +40,9 @@ __all__ = ["SharedMeasurer", "step_of"]
 
 _STEPS = tuple(timedelta(seconds=seconds) for seconds in (60, 30, 15, 10, 5, 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _PAIRS = Kind(EVERYTHING, (Verbatim("service"), Verbatim("severity::text")))
+_EDGES_KEPT = timedelta(minutes=20)  # of the lines at the ends of windows; those of longer windows are counted anew
 
 Turn = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -55,6 +58,7 @@ class _Look:
         counts: None: they are too many.
         first_line: no line is earlier; None: there is none.
         pairs: lines of pairs, as far as they were added up already, by windows.
+        adding: held by whoever adds up more.
     """
 
     at: float
@@ -63,6 +67,7 @@ class _Look:
     counts: MinuteCounts | None
     first_line: datetime | None
     pairs: dict[Window, list[tuple[Pair, int]]] = field(default_factory=dict)
+    adding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def serves(self, measurement: Measurement, *, counted: bool, oldest: float) -> bool:
         """Tell whether a question can be answered from it that was asked later."""
@@ -96,16 +101,15 @@ class SharedMeasurer:
         Raises:
             whatever a turn raises.
         """
-        step, counted = step_of(measurement), answerable_by_counts(measurement)
-        if step is None:
+        counted = answerable_by_counts(measurement)
+        step = step_of(measurement)
+        if step is None and not counted:
             return None
         look = await self._look(measurement, counted=counted)
-        if counted and look.counts is None:
-            return None
         try:
-            if look.counts is not None and counted:
-                portions = await self._counted(measurement, step, look, look.counts)
-            else:
+            if counted:
+                portions = await self._counted(measurement, look)
+            elif step is not None:
                 portions = await self._read(measurement, step)
         except TooManyTalliesError:
             return None
@@ -140,24 +144,54 @@ class SharedMeasurer:
         blocks = await read_recent_blocks(connection, start, before)
         return _Look(at, end, blocks, counts, first_line)
 
-    async def _counted(
-        self, measurement: Measurement, step: timedelta, look: _Look, counts: MinuteCounts
-    ) -> Iterator[Portion]:
+    async def _counted(self, measurement: Measurement, look: _Look) -> Iterator[Portion]:
         windows = windows_of(measurement)
-        cuts = [cut for window in windows if window not in look.pairs for cut in _cuts(window)]
-        book = None
-        if cuts:
-            book = await self._book(
-                (_PAIRS, timedelta()), step, min(self._reach.counts_start, measurement.earliest), cuts
-            )
-        for window in windows:
-            if window not in look.pairs:
-                look.pairs[window] = _pairs_between(window, counts, book)
+        async with look.adding:  # rules with the same windows: one of them adds up
+            if not look.pairs.keys() >= set(windows):
+                look.pairs.update(await self._pairs(measurement, windows, look))
         return _portions_of_pairs(measurement, [look.pairs[window] for window in windows])
+
+    async def _pairs(
+        self, measurement: Measurement, windows: Sequence[Window], look: _Look
+    ) -> dict[Window, list[tuple[Pair, int]]]:
+        """Return the lines of each pair in each window."""
+        cuts = [cut for window in windows for cut in _cuts(window)]
+        step, book = step_of(measurement), None
+        deep = any(start < self._reach.end - _EDGES_KEPT for start, _ in cuts)
+        if look.counts is None or deep or step is None or _phase_of(measurement):
+            return await self._ask_pairs(measurement, windows)
+        if cuts:
+            key = BookKey(_PAIRS, _EDGES_KEPT, timedelta())
+            try:
+                book = await self._book(key, step, self._reach.end - _EDGES_KEPT, cuts)
+            except TooManyTalliesError:
+                return await self._ask_pairs(measurement, windows)
+        counts = look.counts
+        return {window: _pairs_between(window, counts, book) for window in windows}
+
+    async def _ask_pairs(
+        self, measurement: Measurement, windows: Sequence[Window]
+    ) -> dict[Window, list[tuple[Pair, int]]]:
+        """Return the same from the database.
+
+        Raises:
+            TooManyTalliesError: they are too many.
+        """
+        start, end = windows[0]
+        question = TallyQuestion(_PAIRS, measurement.earliest, end, end - start, counted=True)
+        async with self._turn() as connection:
+            rows = await read_tallies(connection, question, limit=MAX_TALLIES_OF_BOOK + 1)
+        if len(rows) > MAX_TALLIES_OF_BOOK:
+            raise TooManyTalliesError
+        pairs: dict[Window, list[tuple[Pair, int]]] = {window: [] for window in windows}
+        for row in rows:
+            service, severity = row["group"]
+            pairs[row["step"], row["step"] + question.length].append(((service, int(severity)), row["lines"]))
+        return pairs
 
     async def _read(self, measurement: Measurement, step: timedelta) -> Iterator[Portion]:
         kind, start, end = kind_of(measurement), measurement.earliest, measurement.end
-        book = await self._book((kind, end - start), step, start, [(start, end)])
+        book = await self._book(BookKey(kind, end - start, _phase_of(measurement)), step, start, [(start, end)])
         silence = isinstance(measurement.aggregate, Silence)
         return (
             Portion(number, group, value, found.lines, found.part, found.last if silence else None)  # type: ignore[arg-type]
@@ -165,13 +199,11 @@ class SharedMeasurer:
             for group, value, found in book.between(*window)
         )
 
-    async def _book(
-        self, key: tuple[Kind, timedelta], step: timedelta, start: datetime, times: Sequence[Window]
-    ) -> TallyBook:
+    async def _book(self, key: BookKey, step: timedelta, start: datetime, times: Sequence[Window]) -> TallyBook:
         """Return the book in which everything about some times is written.
 
         Args:
-            key: what it is about, and how long before the present.
+            key: what it is about.
             step: what the times consist of.
             start: what is before is not asked for any more.
             times: when.
@@ -188,7 +220,7 @@ class SharedMeasurer:
             book.keep(blocks.within(max(start, blocks.start), LATEST))
             for units in portions_of(book.missing(blocks.within(*one) for one in times)):
                 async with self._turn() as connection:
-                    found = await read_units(connection, book.kind, book.step, units)
+                    found = await read_units(connection, book, units)
                 book.add(units, found)
             return book
 
@@ -213,9 +245,15 @@ def _portions_of_pairs(measurement: Measurement, windows: Sequence[list[tuple[Pa
 
 
 def step_of(measurement: Measurement) -> timedelta | None:
-    """Return the longest step that all windows of a measurement consist of; None when it is less than a second."""
-    edges = [edge - _EPOCH for window in windows_of(measurement)[:2] for edge in window]
+    """Return the longest step that all windows consist of, from the phase on; None when it is less than a second."""
+    phase = _EPOCH + _phase_of(measurement)
+    edges = [edge - phase for window in windows_of(measurement)[:2] for edge in window]
     return next((step for step in _STEPS if not any(edge % step for edge in edges)), None)
+
+
+def _phase_of(measurement: Measurement) -> timedelta:
+    """Return how long after a whole second a window ends."""
+    return (measurement.end - _EPOCH) % _SECOND
 
 
 def _cuts(window: Window) -> Iterator[Window]:

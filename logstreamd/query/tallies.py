@@ -17,7 +17,7 @@ from logstreamd.query.filter.tree import EVERYTHING
 from logstreamd.query.grouping import NOTHING, Key, key_expression
 from logstreamd.query.plan import matching_ranges
 from logstreamd.query.ranges import Range, day_bounds
-from logstreamd.query.scope import EARLIEST, Scope
+from logstreamd.query.scope import Scope
 from logstreamd.query.steps import MINUTE, ceil_to, floor_to
 from logstreamd.query.templates import fill
 from logstreamd.storage.migrate import Connection
@@ -37,6 +37,7 @@ __all__ = [
 
 _SQL = load_queries("tallies.sql", package="logstreamd.query")
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_LISTED = 64  # slices by name, each a look into the BRIN; more are a join
 _MOST_LISTS = 2  # a window has two ends; of more, one list of all blocks between is cheaper
 
 
@@ -100,6 +101,8 @@ async def read_groups(connection: Connection, question: TallyQuestion, *, limit:
     """
     cuts = _cuts_of(question)
     slices = await _find_slices(connection, question.kind.filter, cuts)
+    if not slices and not question.counted:
+        return []
     statement = TallyStatement(question.kind)
     text = statement.groups(question, cuts, slices, limit)
     return await connection.fetch(text, *statement.parameters)
@@ -118,6 +121,8 @@ async def read_tallies(connection: Connection, question: TallyQuestion, *, limit
     """
     cuts = _cuts_of(question)
     slices = await _find_slices(connection, question.kind.filter, cuts)
+    if not slices and not question.counted:
+        return []
     statement = TallyStatement(question.kind)
     text = statement.tallies(question, cuts, slices, limit)
     return await connection.fetch(text, *statement.parameters)
@@ -217,32 +222,46 @@ class TallyStatement:
             minutes = {"start": self._bind(ceil_to(MINUTE, start)), "end": self._bind(floor_to(MINUTE, end))}
             cut = self._bind([floor_to(MINUTE, begin) for begin, _ in cuts])
             counted.append(self._fill("of_counts", **steps, **minutes, cut=cut))
-        if slices or not counted:
-            counted.append(self._fill("of_logs", **steps, **self._slices(slices, start, end)))
+        if slices:
+            counted.append(self._fill("of_logs", **steps, rows=self._rows(slices)))
         return "\nUNION ALL\n".join(counted)
 
     def of_blocks(
-        self,
-        slices: Sequence[Slice],
-        step: timedelta,
-        bounds: tuple[datetime, datetime],
-        block_ids: Sequence[int],
-        limit: int,
+        self, slices: Sequence[Slice], length: timedelta, origin: datetime, block_ids: Sequence[int], limit: int
     ) -> str:
-        """Return the query ``of_blocks``."""
+        """Return the query ``of_blocks``.
+
+        Args:
+            slices: where the rows are, one at least.
+            length: of each step.
+            origin: where one begins.
+            block_ids: the first ids of the blocks, in order.
+            limit: tallies at most.
+        """
         return self._fill(
             "of_blocks",
-            length=self._bind(step),
-            origin=self._bind(EARLIEST),
+            rows=self._rows(slices),
+            length=self._bind(length),
+            origin=self._bind(origin),
             block_ids=self._bind(block_ids),
             limit=self._bind(limit),
-            **self._slices(slices, *bounds),
         )
 
-    def _slices(self, slices: Sequence[Slice], start: datetime, end: datetime) -> dict[str, str]:
+    def _rows(self, slices: Sequence[Slice]) -> str:
+        bounds = {
+            "start": self._bind(min(one.begin for one in slices)),
+            "end": self._bind(max(one.end for one in slices)),
+            "filter": self._holes["filter"],
+        }
+        if len(slices) <= _MOST_LISTED:
+            return fill(_SQL["rows"], slices=" OR ".join(map(self._slice, slices)), **bounds)
         columns = ("begins", "ends", "first_ids", "last_ids")
         holes = {name: self._bind([one[number] for one in slices]) for number, name in enumerate(columns)}
-        return {**holes, "start": self._bind(start), "end": self._bind(end)}
+        return fill(_SQL["rows_of_many"], **holes, **bounds)
+
+    def _slice(self, one: Slice) -> str:
+        begin, until, first, last = map(self._bind, one)
+        return fill(_SQL["slice"], begin=begin, until=until, first=first, last=last)
 
     def _fill(self, query: str, **holes: str) -> str:
         return fill(_SQL[query], **self._holes, **holes)

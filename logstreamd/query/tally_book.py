@@ -65,14 +65,16 @@ class TallyBook:
     Args:
         kind: the question.
         step: how long the steps are.
+        phase: how long after the epoch one begins.
 
     Attributes:
         size: how many tallies are kept.
     """
 
-    def __init__(self, kind: Kind, step: timedelta) -> None:
+    def __init__(self, kind: Kind, step: timedelta, phase: timedelta = timedelta()) -> None:
         self.kind = kind
         self.step = step
+        self.phase = phase
         self.size = 0
         self._read: set[Unit] = set()
         self._kept: frozenset[Unit] | None = None
@@ -127,19 +129,22 @@ class TallyBook:
             found.last = max(found.last, last)
 
 
-async def read_units(
-    connection: Connection, kind: Kind, step: timedelta, units: Iterable[Unit]
-) -> list[tuple[Unit, Tally]]:
-    """Count the lines of some units, which come in the order of days and ids.
+async def read_units(connection: Connection, book: TallyBook, units: Iterable[Unit]) -> list[tuple[Unit, Tally]]:
+    """Count the lines of some units for a book.
+
+    Args:
+        connection: in a transaction.
+        book: it is left as it is.
+        units: in the order of days and ids.
 
     Raises:
         TooManyTalliesError: see :data:`_MOST_TALLIES`.
     """
     found: list[tuple[Unit, Tally]] = []
     for day, of_day in groupby(units, key=_by_day):
-        matching = await _matching(connection, kind.filter, day, list(of_day))
+        matching = await _matching(connection, book.kind.filter, day, list(of_day))
         if matching:
-            found += await _read_day(connection, kind, step, day, matching)
+            found += await _read_day(connection, book, day, matching)
         if len(found) > _MOST_TALLIES:
             raise TooManyTalliesError
     return found
@@ -171,13 +176,11 @@ async def _matching(connection: Connection, tree: Filter, day: date, units: list
     return [unit for unit in units if not matching.isdisjoint(unit.block_ids)]
 
 
-async def _read_day(
-    connection: Connection, kind: Kind, step: timedelta, day: date, units: list[Unit]
-) -> list[tuple[Unit, Tally]]:
-    bounds = day_bounds(day)
-    slices = list(slices_of(merge_ranges(unit.as_range() for unit in units), [bounds]))
-    statement = TallyStatement(kind)
-    text = statement.of_blocks(slices, step, bounds, [unit.first_id for unit in units], _MOST_TALLIES + 1)
+async def _read_day(connection: Connection, book: TallyBook, day: date, units: list[Unit]) -> list[tuple[Unit, Tally]]:
+    slices = list(slices_of(merge_ranges(unit.as_range() for unit in units), [day_bounds(day)]))
+    statement = TallyStatement(book.kind)
+    block_ids = [unit.first_id for unit in units]
+    text = statement.of_blocks(slices, book.step, EARLIEST + book.phase, block_ids, _MOST_TALLIES + 1)
     rows: Iterable[Any] = await connection.fetch(text, *statement.parameters)
     return [
         (units[block - 1], Tally(at, tuple(group), value, lines, part, last))

@@ -58,16 +58,16 @@ _RARE = ("disk quota exceeded", "failed password for root", "out of memory: kill
 _BY_COUNTS = (
     ("level>=error", ["service"], "count > 50", "5m"),
     ("", ["service"], "ratio(level>=error) > 5% and count >= 100", "10m"),
-    ("service:service-{n:02d}", ["level"], "rate > 500/s", "1m"),
+    ("service:service-{service:02d}", ["level"], "rate > 500/s", "1m"),
     ("level>=critical", [], "count > 0", "5m"),
-    ("service:service-{n:02d} level>=warning", [], "count > 1000", "15m"),
+    ("service:service-{service:02d} level>=warning", [], "count > 1000", "15m"),
     ("", ["service"], "distinct(level) > 7", "5m"),
     ("", ["service"], "spike(factor=5, windows=24, min=100)", "5m"),
 )
 _BY_ROWS = (
     ('"no space left on device" OR "disk full" OR "quota exceeded" OR token{n}', ["host"], "count > 0", "5m"),
     ('"failed password" OR "invalid user" OR login{n}', ["host"], "count > 20", "5m"),
-    ("service:service-{n:02d} attrs.status>=100", [], "ratio(attrs.status>=500) > 50%", "5m"),
+    ("service:service-{service:02d} attrs.status>={n}", [], "ratio(attrs.status>=500) > 50%", "5m"),
 )
 _MINUTES = {"1m": 1, "5m": 5, "10m": 10, "15m": 15}
 
@@ -124,7 +124,7 @@ def _rules(count: int) -> Iterator[Rule]:
             f"rule-{number}",
             read_condition(condition),
             timedelta(minutes=_MINUTES[over]),
-            parse_filter(query.format(n=number % len(_SERVICES))),
+            parse_filter(query.format(n=number, service=number % len(_SERVICES))),
             tuple(map(read_group_key, by)),
             interval=_INTERVAL,
         )

@@ -2,17 +2,30 @@
 -- behind it; <names> are the names of the keys, the same way, and <listed> without the last comma. <filter>, <part> and all that is
 -- cast are bound parameters, and what the filter language compiles to. <length> is the length of a step, <origin> where one begins.
 
--- of_logs --
--- A slice is a range of ids in a stretch of time: first by first, a look into the BRIN each. The outer bounds are there for the
--- planner, who takes the partitions of other days out.
-SELECT <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, count(*) AS lines, count(*) FILTER (WHERE <part>) AS part,
-       max(ts) AS last
+-- rows --
+-- The outer bounds are for the planner, who takes the partitions of other days out.
+SELECT * FROM logs WHERE ts >= <start>::timestamptz AND ts < <end>::timestamptz AND (<slices>) AND <filter>
+
+-- slice --
+ts >= <begin>::timestamptz AND ts < <until>::timestamptz AND id BETWEEN <first>::bigint AND <last>::bigint
+
+-- rows_of_many --
+-- Slice by slice, a look into the BRIN each.
+SELECT found.*
 FROM unnest(<begins>::timestamptz[], <ends>::timestamptz[], <first_ids>::bigint[], <last_ids>::bigint[])
      AS slice (slice_begin, slice_end, first_id, last_id)
 CROSS JOIN LATERAL (
     SELECT * FROM logs
     WHERE ts >= <start>::timestamptz AND ts < <end>::timestamptz AND ts >= slice_begin AND ts < slice_end
       AND id BETWEEN first_id AND last_id AND <filter>
+    OFFSET 0 -- or else the planner may read the whole day, and join that
+) AS found
+
+-- of_logs --
+SELECT <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, count(*) AS lines, count(*) FILTER (WHERE <part>) AS part,
+       max(ts) AS last
+FROM (
+    <rows>
 ) AS logs
 GROUP BY <names> value, step
 
@@ -73,21 +86,16 @@ SELECT day, first_id, last_id, ts_min, ts_max, row_count FROM blocks WHERE ts_ma
 SELECT first_id FROM blocks WHERE day = $1 AND first_id = ANY ($2::bigint[]) AND <conditions>
 
 -- of_blocks --
--- As of_logs, of blocks of one day: each row belongs to the last block that does not begin behind it.
-SELECT width_bucket(id, <block_ids>::bigint[]) AS block, ARRAY[<listed>]::text[] AS "group", value, step,
-       sum(lines)::bigint AS lines, sum(part)::bigint AS part, max(last) AS last
+-- Each row belongs to the last block that does not begin behind it.
+SELECT block, ARRAY[<listed>]::text[] AS "group", value, step, count(*) AS lines, count(*) FILTER (WHERE part) AS part, max(ts) AS last
 FROM (
-    SELECT id, <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, 1 AS lines,
-           CASE WHEN <part> THEN 1 ELSE 0 END AS part, ts AS last
-    FROM unnest(<begins>::timestamptz[], <ends>::timestamptz[], <first_ids>::bigint[], <last_ids>::bigint[])
-         AS slice (slice_begin, slice_end, first_id, last_id)
-    CROSS JOIN LATERAL (
-        SELECT * FROM logs
-        WHERE ts >= <start>::timestamptz AND ts < <end>::timestamptz AND ts >= slice_begin AND ts < slice_end
-          AND id BETWEEN first_id AND last_id AND <filter>
+    SELECT width_bucket(id, <block_ids>::bigint[]) AS block, <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step,
+           <part> AS part, ts
+    FROM (
+        <rows>
     ) AS logs
 ) AS found
-GROUP BY block, "group", value, step
+GROUP BY block, <names> value, step
 LIMIT <limit>::integer
 
 -- minutes --
