@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from logstreamd.alerts.journal import Beat, JournalError, Kept, LeadLostError
+from logstreamd.alerts.journal import Beat, JournalError, Kept, LeadLostError, Living
 from logstreamd.alerts.records import read_living
 from logstreamd.alerts.silence import Matcher, Silence
 from logstreamd.alerts.silence_request import SilenceRequest, TooManySilencesError
@@ -107,7 +107,7 @@ class StoredJournal:
             Kept(
                 row.rule,
                 row.state,
-                tuple(read_living(one, samples) for one in row.alerts),
+                _living(row, samples),
                 row.notify,
                 row.interval_seconds,
                 row.handed_over,
@@ -176,7 +176,10 @@ class StoredJournal:
         async with self._turn:
             connection, self._connection, self._leads = self._connection, None, False
             if connection is not None:
-                await connection.close(timeout=_ANSWER_SECONDS)
+                try:
+                    await connection.close(timeout=_ANSWER_SECONDS)
+                except _TROUBLE:  # whoever is gone has nothing to be told
+                    connection.terminate()
 
     @asynccontextmanager
     async def _exchange(self, term: int | None = None) -> AsyncIterator[asyncpg.Connection]:
@@ -211,6 +214,17 @@ class StoredJournal:
         if connection is not None:
             self._earlier_pid = connection.get_server_pid()
             connection.terminate()
+
+
+def _living(
+    row: alerting.StateRow, samples: Mapping[tuple[str, datetime], Sequence[Mapping[str, Any]]]
+) -> tuple[Living, ...]:
+    """Return the alerts that were kept beside a rule's state; none when another version wrote them in another way."""
+    try:
+        return tuple(read_living(one, samples) for one in row.alerts)
+    except (KeyError, TypeError, ValueError) as problem:
+        _log.error("alerts that were kept can't be read", rule=row.rule, problem=repr(problem))
+        return ()
 
 
 def _plain_matcher(matcher: Matcher) -> dict[str, Any]:

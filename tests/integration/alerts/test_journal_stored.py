@@ -94,6 +94,15 @@ async def test_what_is_recorded_is_read_back_with_the_lines_of_what_fires(journa
     assert await journal.load() == []
 
 
+async def test_what_another_version_kept_in_another_way_is_no_alert(
+    journal: StoredJournal, connection: asyncpg.Connection
+) -> None:
+    await journal.record(1, states=[fired()[0]])
+    await connection.execute("""UPDATE alert_state SET alerts = '[{"labels": 5}]'""")
+    (kept,) = await journal.load()
+    assert (kept.rule, kept.alerts) == ("Many", ())
+
+
 async def test_state_and_events_are_written_together_or_not_at_all(
     journal: StoredJournal, connection: asyncpg.Connection
 ) -> None:

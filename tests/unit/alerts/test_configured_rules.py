@@ -59,4 +59,4 @@ def test_check_config_counts_the_rules_and_shows_every_mistake_in_their_files(tm
     path.write_text(path.read_text().replace("count >", "cuont >"))
     code, output = check_config(tmp_path)
     assert code == 2
-    assert output.startswith(f"{path}:4:30: groups[0].rules[0].condition: ")
+    assert output.startswith(f"{path}:4:31: groups[0].rules[0].condition: ")
