@@ -106,7 +106,7 @@ class IngestResource:
         }
         if len(shown) < len(answer.rejected):
             result["rejected_total"] = len(answer.rejected)
-        if not answer.accepted:
+        if answer.rejected and not answer.accepted:
             line, reason = answer.rejected[0]
             error = {"code": "nothing_accepted", "message": f"line {line}: {reason}", "field": None}
             return json_answer({"error": error, **result}, status=400)

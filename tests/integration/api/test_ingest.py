@@ -78,6 +78,14 @@ async def test_when_nothing_is_a_log_the_answer_is_no_success(api: Any) -> None:
     assert [one["line"] for one in answer["rejected"]] == [1, 2]
 
 
+@pytest.mark.parametrize("body", [b"[]", b" [ \n ] "])
+async def test_a_batch_of_no_logs_is_taken_as_it_is(api: Any, body: bytes) -> None:
+    for _ in range(2):
+        status, answer, _ = await api.post(body, Idempotency_Key="empty")
+        assert (status, answer) == (200, {"accepted": 0, "rejected": []})
+    assert api.metrics.ledger("http").received == 0
+
+
 async def test_a_list_of_reasons_ends_and_says_how_many_there_were(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logstreamd.api.ingest._MAX_REJECTED_SHOWN", 3)
     _, answer, _ = await api.post(b"x\n" * 10)
