@@ -18,7 +18,7 @@ from logstreamd.query.database import Database
 from logstreamd.query.deadline import Deadline
 from logstreamd.query.durations import read_duration, within_window
 from logstreamd.query.filter import to_sql
-from logstreamd.query.http_status import STATUS_SQL, status_name
+from logstreamd.query.http_status import MAY_BE_BAD_SQL, STATUS_SQL, status_name
 from logstreamd.query.parameters import collect, read_count
 from logstreamd.query.scope import LATEST, SCOPE_ONCE, SCOPE_PARAMETERS, SCOPE_PREFIXES, Scope, read_scope
 from logstreamd.query.search import as_log
@@ -30,6 +30,7 @@ from logstreamd.storage.queries import load_queries
 __all__ = ["ErrorQuestion", "ErrorReader", "ErrorStats", "ServiceErrors", "parse_error_stats"]
 
 _SQL = load_queries("error_stats.sql", package="logstreamd.query")
+_CANDIDATE = fill(_SQL["candidate"], may_be_bad=MAY_BE_BAD_SQL)
 _ONCE = ("window", "step", "limit")
 _DEFAULT_WINDOW = timedelta(days=1)
 _MAX_WINDOW = timedelta(days=366)
@@ -164,7 +165,7 @@ async def _count(connection: Connection, question: ErrorQuestion) -> list[asyncp
     span = max(min(scope.end, question.now) - scope.start, timedelta(0))
     steps = _find_steps(question) or Steps(scope.start, max(span / _INNER_STEPS, _MIN_STEP), _INNER_STEPS)
     condition, parameters = to_sql(scope.filter, 6)
-    statement = fill(_SQL["numbers"], status=STATUS_SQL, filter=condition)
+    statement = fill(_SQL["numbers"], status=STATUS_SQL, candidate=_CANDIDATE, filter=condition)
     return await connection.fetch(
         statement, scope.start, scope.end, steps.length, steps.first, _MAX_SERVICES, *parameters
     )
@@ -182,7 +183,7 @@ async def _read_newest(
     if not found:
         return []
     condition, parameters = to_sql(question.scope.filter, 4)
-    statement = fill(_SQL["recent"], status=STATUS_SQL, filter=condition)
+    statement = fill(_SQL["recent"], status=STATUS_SQL, candidate=_CANDIDATE, filter=condition)
     start = max(since, question.scope.start)  # the first step may begin before the range does
     return await connection.fetch(statement, start, question.scope.end, question.recent, *parameters)
 

@@ -6,10 +6,15 @@ from http import HTTPStatus
 
 from logstreamd.storage.queries import load_queries
 
-__all__ = ["STATUS_SQL", "WITHOUT_STATUS", "status_name"]
+__all__ = ["MAY_BE_BAD_SQL", "STATUS_SQL", "WITHOUT_STATUS", "status_name"]
 
-STATUS_SQL = load_queries("http_status.sql", package="logstreamd.query")["status"]
+_SQL = load_queries("http_status.sql", package="logstreamd.query")
+
+STATUS_SQL = _SQL["status"]
 """An expression for the status in a row of ``logs``, NULL when there is none."""
+
+MAY_BE_BAD_SQL = _SQL["may_be_bad"]
+"""A condition that every row with a status from 400 on fulfils, and few others; cheaper than the status itself."""
 
 WITHOUT_STATUS = "WITHOUT_STATUS"
 """What errors are called that have none."""

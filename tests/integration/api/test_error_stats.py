@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 from stored_lines import store, store_random_lines
 
+from logstreamd.query.http_status import MAY_BE_BAD_SQL, STATUS_SQL
+
 EVERYTHING = {"start": "2026-11-01T00:00:00Z"}
 NCSA = '203.0.113.9 - frank [22/Nov/2026:02:00:00 +0000] "GET /a.gif HTTP/1.1" {} 2326'
 
@@ -65,6 +67,8 @@ TEXTS = {
     "upstream answered HTTP/1.1 503 Service Unavailable": 503,
     "retry 2: HTTP 429 from api.example.org": 429,
     "RESPONSE STATUS = 404": 404,
+    "Status: pending, then status: 500": 500,
+    "HTTP/2 from HTTP 503": 503,
     # Not a status
     "status=4040": None,
     "status=404.5": None,
@@ -81,6 +85,11 @@ FIELDS: list[tuple[dict[str, Any], int | None]] = [
     ({"status": "404"}, 404),
     ({"status": "503 Service Unavailable"}, 503),
     ({"status": 404.0}, 404),
+    ({"status": [200, 404]}, None),
+    ({"status": ["404"]}, 404),
+    ({"status": "ok, 404"}, 404),
+    ({"response_code": 504}, 504),
+    ({"response_code": "504", "n": 1}, 504),
     ({"status": 200}, None),
     ({"status": 4040}, None),
     ({"status": -404}, None),
@@ -101,6 +110,32 @@ FIELDS: list[tuple[dict[str, Any], int | None]] = [
     ({"status": 200, "message": "status=500"}, None),
     ({"status": "ok", "message": NCSA.format(404)}, 404),
 ]
+# What patterns for a status are made of, and near misses.
+_PIECES = [
+    *"\" '=:|[],./_",
+    "404",
+    "500",
+    "200",
+    "4",
+    "HTTP",
+    "HTTP/1.1 ",
+    "status",
+    "STATUS",
+    "Status_Code",
+    " code",
+    '" 404 -',
+]
+_FIELDS = (
+    "status",
+    "status_code",
+    "statusCode",
+    "StatusCode",
+    "http_status",
+    "response_code",
+    "http.status",
+    "response",
+    "ms",
+)
 
 
 @pytest.mark.every_postgres
@@ -117,6 +152,32 @@ async def test_a_status_is_found_in_the_fields(patient: Any, connection: asyncpg
     found = [name and int(name[:3]) for name in types]
     assert list(zip(found, [fields for fields, _ in FIELDS], strict=False)) == [(found, one) for one, found in FIELDS]
     assert found[-1] == 404
+
+
+@pytest.mark.every_postgres
+async def test_what_is_ruled_out_at_first_has_no_bad_status(connection: asyncpg.Connection) -> None:
+    random = Random(5)
+
+    def text() -> str:
+        return "".join(random.choices(_PIECES, k=random.randint(1, 6)))
+
+    def value() -> Any:
+        return random.choice((404, 500.0, 200, text(), [404, "500"], [text()], {"status": 404}, {"x": text()}, None))
+
+    messages = [text() for _ in range(20_000)]
+    fields = [json.dumps({random.choice(_FIELDS): value() for _ in range(2)}) for _ in messages]
+    found = await connection.fetchrow(
+        f"""
+        SELECT count(*) FILTER (WHERE status >= 400) AS bad, count(*) FILTER (WHERE NOT may_be_bad) AS ruled_out,
+               array_agg(message || attrs::text) FILTER (WHERE status >= 400 AND NOT may_be_bad) AS missed
+        FROM (SELECT message, attrs, {STATUS_SQL} AS status, coalesce({MAY_BE_BAD_SQL}, false) AS may_be_bad
+              FROM unnest($1::text[], $2::text[]::jsonb[]) AS logs (message, attrs)) AS looked_at
+        """,
+        messages,
+        fields,
+    )
+    assert found["missed"] is None
+    assert found["bad"] > 1_000 and found["ruled_out"] > 1_000
 
 
 async def test_errors_are_the_bad_levels_and_the_bad_statuses(patient: Any, connection: asyncpg.Connection) -> None:

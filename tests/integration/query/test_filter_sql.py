@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 
+from logstreamd.query.count_statement import sum_rows
 from logstreamd.query.filter import matches, parse_filter, to_sql
+from logstreamd.query.scope import EARLIEST, LATEST, Scope
+from logstreamd.query.steps import Steps
 from logstreamd.storage.embedded import EmbeddedPostgres
 from logstreamd.storage.migrate import migrate
 from logstreamd.wire.attribute_text import scalar_text
@@ -31,6 +35,11 @@ HOSTILE = [
     "***=a",
     "(?i)a",
 ]
+_EAGER_WORKERS = "SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0"
+_MANY_ROWS = """
+    INSERT INTO logs (id, ts, received_at, severity, facility, message, input, format)
+    SELECT n, to_timestamp(n), now(), 6, 1, 'm', 'tcp', 'raw' FROM generate_series(1, 16000) AS n
+"""
 
 
 async def insert(connection: asyncpg.Connection, number: int, message: str = "", **columns: Any) -> dict[str, Any]:
@@ -160,6 +169,44 @@ async def test_errors_of_a_service_are_found_by_their_index(connection: asyncpg.
     await connection.execute("SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan")
     plan = await connection.fetch(f"EXPLAIN SELECT id FROM logs WHERE {condition}", *parameters)
     assert "service" in " ".join(row[0] for row in plan if "Index Cond" in row[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timeout",
+        "id",
+        "timeo*",
+        '"timed out"',
+        "-timeout",
+        "timeout OR id",
+        "/a.b/",
+        "message:timeout",
+        "host:web-*",
+        "attrs.a.b:x",
+        "attrs.a.b:x*",
+        "attrs.a.b:/x/",
+        "attrs.a.b>5",
+        "attrs.a.b:*",
+        "peer:192.0.2.0/24",
+    ],
+)
+async def test_any_filter_can_be_read_by_several_processes(connection: asyncpg.Connection, text: str) -> None:
+    condition, parameters = to_sql(parse_filter(text), 1)
+    await connection.execute(_EAGER_WORKERS + "; SET parallel_tuple_cost = 0")
+    plan = await connection.fetch(f"EXPLAIN SELECT count(*) FROM logs WHERE {condition}", *parameters)
+    assert any("Workers Planned" in row[0] for row in plan), plan
+
+
+@pytest.mark.parametrize("step", [None, timedelta(minutes=1)])
+async def test_a_common_word_is_counted_by_several_processes(
+    connection: asyncpg.Connection, step: timedelta | None
+) -> None:
+    await connection.execute(f"{_MANY_ROWS}; ANALYZE logs; {_EAGER_WORKERS}")
+    scope = Scope(EARLIEST, LATEST, parse_filter("timeout level>=info"))
+    statement = sum_rows(scope, (), step and Steps(EARLIEST, step, 1), 100, None)
+    plan = await connection.fetch(f"EXPLAIN {statement.text}", *statement.parameters)
+    assert any("Workers Planned" in row[0] for row in plan), plan
 
 
 async def test_the_server_folds_as_we_do(connection: asyncpg.Connection) -> None:
