@@ -68,7 +68,8 @@ async def test_every_part_that_cannot_work_is_named(parts: Parts) -> None:
 
 async def test_the_status_shows_every_part_and_can_be_sent_as_json(parts: Parts) -> None:
     parts.metrics.watch_input("udp", in_flight=lambda: 0, spooled=lambda: 0)
-    parts.health.breaker_open = True
+    while not parts.health.breaker_open:
+        await parts.exchange(ConnectionRefusedError("nobody there"))
     parts.spool.append(make_batch("x"))
     status = json.loads(msgspec.json.encode(parts.report.status()))
     assert status["inputs"] == {
@@ -78,7 +79,8 @@ async def test_the_status_shows_every_part_and_can_be_sent_as_json(parts: Parts)
     assert status["ledger"]["udp"]["imbalance"] == 0
     assert status["spool"]["id"] == str(parts.spool.id)
     assert status["spool"]["frames"] == 3
-    assert status["database"] == {"up": True, "problem": None, "breaker_open": True}
+    problem = "ConnectionRefusedError: nobody there"
+    assert status["database"] == {"up": False, "problem": problem, "breaker_open": True}
     assert status["tasks"] == ["writer 1"]
     assert status["uptime_seconds"] >= 0
 
