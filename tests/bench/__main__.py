@@ -7,6 +7,7 @@ different machines or hours tell little.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import platform
 import sys
@@ -16,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from logstreamd.wire import IMPLEMENTATION
+from tests.bench.alert_rounds import alerts_as_table, measure_alerts
 from tests.bench.catalogue import PEERS, Measurement, Sizes, measurements
 from tests.bench.files import Files
 from tests.bench.result import Result, as_json, as_table, compare, median_of
@@ -71,6 +73,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--stages", action="store_true", help="instead: processor time of each stage")
     parser.add_argument("--search", action="store_true", help="instead: questions to that many rows")
     parser.add_argument("--scale", metavar="N,N", help="instead: fill a table to so many million rows, growing numbers")
+    parser.add_argument("--alerts", type=int, metavar="N", help="instead: evaluate so many rules, with --rows stored")
+    parser.add_argument(
+        "--alerts-rate", type=int, default=140, metavar="N", help="lines a second meanwhile (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--alerts-rounds", type=int, default=12, metavar="N", help="evaluations of each rule (default: %(default)s)"
+    )
     parser.add_argument("--dsn", help="a PostgreSQL whose user may create databases; default: an embedded one")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
@@ -90,6 +99,12 @@ def measure(arguments: argparse.Namespace, server: Server, directory: Path) -> t
         with server.database() as dsn:
             steps = list(measure_scale([int(one) for one in arguments.scale.split(",")], dsn, directory))
         return scale_as_table(steps), {"scale": [asdict(one) for one in steps]}
+    if arguments.alerts:
+        with server.database() as dsn:
+            result = asyncio.run(
+                measure_alerts(arguments.alerts, arguments.rows, arguments.alerts_rate, arguments.alerts_rounds, dsn)
+            )
+        return alerts_as_table(result), {"alerts": asdict(result)}
     sizes = Sizes(arguments.rows, arguments.udp_rate, arguments.udp_seconds, arguments.idle_seconds)
     found = measurements(sizes, Files(directory, arguments.rows))
     results = repeat(arguments.repeat, chosen(arguments.only, found), found, server, directory)

@@ -73,3 +73,11 @@ def test_the_lines_are_the_same_ones_each_time() -> None:
     assert lines == list(varied_messages(3_000, end=end))
     assert [number for number, one in enumerate(lines) if NEEDLE.encode() in one] == [90, 1_500, 2_910]
     assert 100 < sum(COMMON_WORD.encode() in one for one in lines) < 400
+
+
+def test_rules_are_evaluated_on_a_table_that_grows(postgres: EmbeddedPostgres) -> None:
+    arguments = ("--alerts", "20", "--alerts-rate", "1", "--alerts-rounds", "1", "--dsn", postgres.dsn("postgres"))
+    found = _bench(*arguments)["alerts"]
+    # 1,995 lines are whole rounds of 15 s; three rounds to warm up and one that is measured follow.
+    assert (found["rules"], found["rows"]) == (20, 1_995 + 4 * 15)
+    assert found["daemon_share"] > 0
