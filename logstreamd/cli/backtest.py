@@ -25,6 +25,7 @@ __all__ = ["backtest"]
 
 _CLEAR_LINE = "\r\x1b[K"
 _DAY_SECONDS = 86_400
+_PEAK_DIGITS = 4  # of a share: a hundredth of a percent
 _PIPE_WIDTH = 100_000  # the table takes what it needs: a few thousand characters at most
 
 
@@ -173,7 +174,12 @@ def _print_table(found: list[Firing]) -> None:
         resolved = "fires" if firing.resolved_at is None else _stamp(firing.resolved_at)
         labels = ", ".join(f"{name}={value}" for name, value in sorted(firing.labels.items()))
         times = (_stamp(firing.pending_since), _stamp(firing.fired_at), resolved)
-        table.add_row(*(Text(escape(cell)) for cell in (firing.alert, labels, *times, number_text(firing.peak))))
+        table.add_row(
+            *(
+                Text(escape(cell))
+                for cell in (firing.alert, labels, *times, number_text(round(firing.peak, _PEAK_DIGITS)))
+            )
+        )
     console = Console(highlight=False)
     if not console.is_terminal:  # in a pipe there is no width to fit into: nothing is cut
         console = Console(highlight=False, width=_PIPE_WIDTH)
