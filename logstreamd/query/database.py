@@ -25,6 +25,8 @@ _UNAVAILABLE = (
 )
 
 _SNAPSHOT = re.compile(r"[0-9A-Fa-f-]+")
+# A statement that PostgreSQL can't make sense of is a bug, and asking again does not help.
+_OUR_MISTAKES = (asyncpg.DataError, asyncpg.PostgresSyntaxError)
 
 
 class Database:
@@ -85,6 +87,8 @@ class Database:
                     raise
         except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as problem:
             raise QueryTimeoutError(str(problem)) from problem
+        except _OUR_MISTAKES:
+            raise
         except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
 
