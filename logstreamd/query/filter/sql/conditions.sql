@@ -19,8 +19,9 @@ CASE WHEN strpos(lower(<column> COLLATE "C"), <piece>::text) > 0 AND <column> CO
  OR logstreamd_any_match(jsonb_path_query_array(attrs, 'strict $.** ? (@.type() != "object" && @.type() != "array")'), <pattern>::text))
 
 -- anywhere_after_a_look --
--- A look for a piece of ASCII in everything at once rules most rows out: 0.6 us a row instead of 3.5.
-CASE WHEN strpos(lower(concat_ws(' ', message, service, host, trace_id, attrs) COLLATE "C"), <piece>::text) > 0 AND <anywhere>
+-- A look for a piece of ASCII in everything at once rules most rows out: 0.5 us a row instead of 3.5 (concat_ws would take 0.55).
+CASE WHEN strpos(lower((message || coalesce(service, '') || coalesce(host, '') || coalesce(trace_id, '') || coalesce(attrs::text, ''))
+                       COLLATE "C"), <piece>::text) > 0 AND <anywhere>
      THEN 1 ELSE 0 END = 1
 
 -- anywhere_after_a_match --
