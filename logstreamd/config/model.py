@@ -139,7 +139,7 @@ class HttpConfig(Section):
     query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
     # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
     max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000
-    # Upper bound: an export is sent as it is read, a thousand rows at a time; a hundred million take some twenty minutes.
+    # Upper bound: an export is sent as it is read, a thousand rows at a time; 100 million take some twenty minutes.
     max_export_rows: Annotated[int, WholeNumber(1, 100_000_000)] = 1_000_000
     # Upper bound: each one may hold a MiB of rows that it has not read yet, and a socket.
     max_tail_clients: Annotated[int, WholeNumber(1, 1_000)] = 100
