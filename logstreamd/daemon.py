@@ -21,7 +21,6 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -37,7 +36,7 @@ from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
 from logstreamd.config import Config, redacted
-from logstreamd.intake import Intake
+from logstreamd.intake import Intake, policy_of
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
@@ -52,7 +51,6 @@ from logstreamd.storage.partitions import Partitions
 from logstreamd.storage.session import DATABASE_TROUBLE, Health, Session
 from logstreamd.supervisor import Death, Supervisor
 from logstreamd.wire import IMPLEMENTATION
-from logstreamd.wire.policy import Policy
 from logstreamd.writer import Writer
 
 __all__ = ["run_daemon"]
@@ -108,6 +106,8 @@ class _Daemon:
             keeper = self._start_writer(stack, dsn)
             stack.push_async_callback(self._intake.stop_inputs)
             await self._intake.start_inputs()
+            for follower in self._intake.followers:
+                self._supervisor.start(f"input {follower.name}", follower.run())
             self._supervisor.start("intake's books", self._intake.keep_books())
             alerting = Alerting(self._config, self._rules, dsn, self._metrics)
             await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
@@ -167,8 +167,8 @@ class _Daemon:
             retention=retention_policy(self._config.retention),
             metrics=self._metrics,
         )
-        policies = {one.name: _policy(self._config, one.zone) for one in self._config.inputs}
-        default_policy = _policy(self._config, self._config.timestamps.default_zone)
+        policies = {one.name: policy_of(self._config, one) for one in self._config.inputs}
+        default_policy = policy_of(self._config, None)
         writer = Writer(
             spool,
             [session("writer") for _ in range(self._config.writer.connections)],
@@ -271,14 +271,6 @@ class _Daemon:
             data=[str(config.state_dir), *self._database_directories],
             as_json=writes_json(config.log.format),
         )
-
-
-def _policy(config: Config, zone: str) -> Policy:
-    return Policy(
-        zone=ZoneInfo(zone),
-        max_past_us=round(config.timestamps.max_past * 1_000_000),
-        max_future_us=round(config.timestamps.max_future * 1_000_000),
-    )
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from logstreamd.config import HTTP_INPUT, Config
+from logstreamd.config import FileInput as FileInputConfig
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
+from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.http import HttpInput
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.metrics import Metrics
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool
+from logstreamd.wire.policy import Policy
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "policy_of"]
 
 _log = structlog.get_logger(__name__)
 _FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _COUNT_DROPS_SECONDS = 1.0
+_TYPES = {UdpInput: "udp", TcpInput: "tcp", FileInput: "file"}
+
+_InputConfig = UdpInputConfig | TcpInputConfig | FileInputConfig
 
 
 class Intake:
@@ -42,17 +49,20 @@ class Intake:
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self.spool = _build_spool(config)
-        self.inputs: list[UdpInput | TcpInput] = []
+        self.inputs: list[UdpInput | TcpInput | FileInput] = []
         self._config = config
         self._metrics = metrics
         self._spool_opened = False
 
     @property
     def listening(self) -> list[str]:
-        """Where messages can be sent to, for people."""
-        return [
-            f"{'udp' if isinstance(one, UdpInput) else 'tcp'} {where}" for one in self.inputs for where in one.endpoints
-        ]
+        """Where messages can be sent to, and what is followed, for people."""
+        return [f"{_TYPES[type(one)]} {where}" for one in self.inputs for where in one.endpoints]
+
+    @property
+    def followers(self) -> list[FileInput]:
+        """The inputs that read by themselves: each has a ``run`` to be started and watched."""
+        return [one for one in self.inputs if isinstance(one, FileInput)]
 
     async def open_spool(self) -> None:
         """Find what an earlier run left.
@@ -94,7 +104,9 @@ class Intake:
         for one in reversed(self.inputs):
             await one.stop()
             given_up = await one.gatherer.flush(_FLUSH_SECONDS)
-            if given_up:
+            if given_up and isinstance(one, FileInput):
+                _log.warning("the spool did not take what was read: the next run reads it", input=one.name, frames=given_up)
+            elif given_up:
                 _log.error("messages lost: the spool did not take them", input=one.name, frames=given_up)
 
     def build_http_input(self) -> HttpInput:
@@ -154,7 +166,7 @@ class Intake:
         self._metrics.watch_input(name, in_flight=in_flight, spooled=lambda: self.spool.frames_by_input().get(name, 0))
         self._metrics.recovered_frames.labels(name).inc(self.spool.recovered_by_input.get(name, 0))
 
-    def _build_input(self, config: UdpInputConfig | TcpInputConfig) -> UdpInput | TcpInput:
+    def _build_input(self, config: _InputConfig) -> UdpInput | TcpInput | FileInput:
         writer = self._config.writer
         gatherer = Gatherer(
             config.name,
@@ -174,6 +186,8 @@ class Intake:
                 max_frame_bytes=config.max_frame_bytes,
                 receive_buffer_bytes=config.receive_buffer_bytes,
             )
+        if isinstance(config, FileInputConfig):
+            return self._build_file_input(config, gatherer)
         return TcpInput(
             gatherer,
             self._metrics,
@@ -184,6 +198,34 @@ class Intake:
             idle_timeout_seconds=config.idle_timeout_seconds,
             frame_deadline_seconds=config.frame_deadline_seconds,
         )
+
+
+    def _build_file_input(self, config: FileInputConfig, gatherer: Gatherer) -> FileInput:
+        mirror = config.mirror
+        return build_file_input(
+            gatherer,
+            self._metrics,
+            policy=policy_of(self._config, config),
+            positions=self.spool.positions(config.name),
+            forget=self.spool.forget_positions,
+            patterns=config.paths,
+            max_frame_bytes=config.max_frame_bytes,
+            max_record_lines=config.join_max_lines if config.join_stack_traces else 1,
+            join_timeout_seconds=config.join_timeout_seconds,
+            max_open_files=config.max_open_files,
+            poll_interval_seconds=config.poll_interval_seconds,
+            mirror=None if mirror is None else (mirror.directory, mirror.max_bytes, mirror.files),
+        )
+
+
+def policy_of(config: Config, one: _InputConfig | None) -> Policy:
+    """Return how the messages of an input are read; of none: those of an input that is no longer configured."""
+    return Policy(
+        zone=ZoneInfo(config.timestamps.default_zone if one is None else one.zone),
+        max_past_us=round(config.timestamps.max_past * 1_000_000),
+        max_future_us=round(config.timestamps.max_future * 1_000_000),
+        service=one.service if isinstance(one, FileInputConfig) else None,
+    )
 
 
 def _build_spool(config: Config) -> DiskSpool | MemorySpool:

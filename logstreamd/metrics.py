@@ -19,7 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["CLOSE_REASONS", "DROP_REASONS", "TAIL_SKIP_REASONS", "LedgerLine", "Metrics"]
+__all__ = ["CLOSE_REASONS", "DROP_REASONS", "ROTATION_KINDS", "TAIL_SKIP_REASONS", "LedgerLine", "Metrics"]
 
 DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
 """Why a received frame was not kept: the closed set of the label ``reason``.
@@ -30,6 +30,9 @@ The others are losses.
 
 CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 """Why a connection ended: the closed set of the label ``reason``."""
+
+ROTATION_KINDS = ("renamed", "truncated")
+"""How a followed file was rotated: the closed set of the label ``kind``."""
 
 TAIL_SKIP_REASONS = ("slow", "unread")
 """Why a live tail does without a row: the closed set of the label ``reason``."""
@@ -89,6 +92,7 @@ class Metrics:
         self._inputs: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
         self._declare_ledger()
         self._declare_inputs()
+        self._declare_files()
         self._declare_writer()
         self._declare_storage()
         self._declare_spool()
@@ -157,6 +161,46 @@ class Metrics:
         self.paused = self._gauge(
             "input_paused", "1 while an input does not read because what it has is not in the spool yet.", "input"
         )
+
+    def _declare_files(self) -> None:
+        self.followed_files = self._gauge("followed_files", "Files that are followed.", "input")
+        self.open_files = self._gauge("open_files", "Of these, files that are open.", "input")
+        self.file_lag_bytes = self._gauge(
+            "file_lag_bytes", "Bytes of followed files that are not read yet. Grows while the spool is full.", "input"
+        )
+        self.file_lines = self._counter(
+            "file_lines", "Lines read from files; a stack trace is several lines and one message.", "input"
+        )
+        self.file_rotations = self._counter("file_rotations", "Rotations noticed.", "input", "kind")
+        self.file_errors = self._counter(
+            "file_errors",
+            "Files that could not be opened or read; /status names them. Look at their permissions.",
+            "input",
+        )
+        self.file_lost_bytes = self._counter(
+            "file_lost_bytes",
+            "Bytes truncated away before they were read, with no uncompressed copy beside the file. Should never move.",
+            "input",
+        )
+
+    def watch_files(
+        self, name: str, *, followed: Callable[[], int], lag_bytes: Callable[[], int], opened: Callable[[], int]
+    ) -> None:
+        """Open the books of a file input: every series exists from the start.
+
+        Args:
+            name: the input's name.
+            followed: asked at each scrape: how many files.
+            lag_bytes: asked at each scrape: what is not read yet.
+            opened: asked at each scrape: how many are open.
+        """
+        for kind in ROTATION_KINDS:
+            self.file_rotations.labels(name, kind)
+        for counter in (self.file_lines, self.file_errors, self.file_lost_bytes):
+            counter.labels(name)
+        self.followed_files.labels(name).set_function(followed)
+        self.file_lag_bytes.labels(name).set_function(lag_bytes)
+        self.open_files.labels(name).set_function(opened)
 
     def _declare_writer(self) -> None:
         self.stored_batches = self._counter("stored_batches", "Batches committed.")

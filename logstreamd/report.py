@@ -11,6 +11,7 @@ import click
 import structlog
 
 from logstreamd import __version__
+from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.receiving import RECEIVING
 from logstreamd.metrics import Metrics
 from logstreamd.spool import Spool
@@ -83,7 +84,7 @@ class Report:
             "wire": IMPLEMENTATION,
             "receive": RECEIVING,
             "uptime_seconds": round(time.monotonic() - self._started_at, 1),
-            "inputs": {one.name: {"listen": one.endpoints, "waiting_for_spool": one.congested} for one in self._inputs},
+            "inputs": {one.name: _input_status(one) for one in self._inputs},
             "ledger": {name: ledger.as_dict() for name, ledger in ledgers.items()},
             "spool": {"id": str(self._spool.id), **asdict(self._spool.stats())},
             "database": {
@@ -93,6 +94,13 @@ class Report:
             },
             "tasks": self._tasks(),
         }
+
+
+def _input_status(one: ReportedInput) -> dict[str, Any]:
+    status: dict[str, Any] = {"listen": one.endpoints, "waiting_for_spool": one.congested}
+    if isinstance(one, FileInput):
+        status["files"] = one.statistics()
+    return status
 
 
 def announce(

@@ -27,7 +27,7 @@ from logstreamd.storage.session import Session, retry
 from logstreamd.storage.store import Stored, store_batch
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.copy_binary import Encoded
-from logstreamd.wire.implementation import encode
+from logstreamd.wire.file_rows import encode_batch_rows
 from logstreamd.wire.policy import Policy
 
 __all__ = ["StoreWatcher", "Writer"]
@@ -191,7 +191,7 @@ class Writer:
         batch = spooled.batch
         started = time.perf_counter()
         encoded = await asyncio.get_running_loop().run_in_executor(
-            self._encoders, encode, batch, number * ROWS_PER_NUMBER, self._policy_of(batch.input)
+            self._encoders, encode_batch_rows, batch, number * ROWS_PER_NUMBER, self._policy_of(batch.input)
         )
         self._metrics.encode_seconds.observe(time.perf_counter() - started)
         return spooled, encoded

@@ -15,6 +15,7 @@ from logstreamd.config.units import MIB, duration_text, size_text
 
 if TYPE_CHECKING:
     from logstreamd.config.model import (
+        FileInput,
         HttpConfig,
         SpoolConfig,
         TcpInput,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     )
     from logstreamd.config.retention import RetentionConfig
 
-    Inputs = Sequence[UdpInput | TcpInput]
+    Inputs = Sequence[UdpInput | TcpInput | FileInput]
 
 __all__ = [
     "HTTP_INPUT",
@@ -37,6 +38,7 @@ __all__ = [
     "check_retention_covers_past",
     "check_retention_rules",
     "check_spool_holds_batches",
+    "check_spool_keeps_positions",
     "check_spool_window",
     "check_window_feeds_writer",
     "input_names",
@@ -165,6 +167,19 @@ def check_spool_holds_batches(spool: SpoolConfig, writer: WriterConfig, inputs: 
         )
 
 
+def check_spool_keeps_positions(spool: SpoolConfig, inputs: Inputs) -> None:
+    """How far a file is read is kept in the spool; without it every start would read every file again."""
+    for index, one in enumerate(inputs):
+        if one.type == "file" and spool.sync == "memory":
+            raise ContradictionError(
+                Contradiction(
+                    (("spool", "sync"), ("inputs", index, "type")),
+                    f"spool.sync must be batch or interval with input '{one.name}' of type file: "
+                    "how far its files are read is kept in the spool",
+                )
+            )
+
+
 def check_retention_covers_past(retention: RetentionConfig, timestamps: TimestampsConfig) -> None:
     """What is still believed to be an event's time is not at once too old to keep."""
     if retention.days is not None and retention.days * 86_400 < timestamps.max_past:
@@ -207,6 +222,8 @@ def _name_clashes(inputs: Inputs) -> Iterator[Contradiction]:
 def _address_clashes(inputs: Inputs) -> Iterator[Contradiction]:
     for index, one in enumerate(inputs):
         for earlier_index, earlier in enumerate(inputs[:index]):
+            if one.type == "file" or earlier.type == "file":
+                continue
             if one.type == earlier.type and one.listen.overlaps(earlier.listen):
                 yield Contradiction(
                     (("inputs", index, "listen"),),

@@ -26,7 +26,7 @@ from logstreamd.config import consistency
 from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
-from logstreamd.config.names import read_name, read_state_dir, read_zone
+from logstreamd.config.names import read_directory, read_name, read_pattern, read_service, read_state_dir, read_zone
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
@@ -35,9 +35,11 @@ __all__ = [
     "AlertsConfig",
     "Config",
     "DatabaseConfig",
+    "FileInput",
     "HttpConfig",
     "Input",
     "LogConfig",
+    "MirrorConfig",
     "RetentionConfig",
     "Section",
     "SpoolConfig",
@@ -93,7 +95,6 @@ class _InputSection(Section):
 
     name: InputName = ""
     """The metrics' label and the column ``input``. Not given: the type, numbered where taken."""
-    listen: ListenAddress
     zone: ZoneName = ""
     """Zone of stamps that carry none. Not given: ``timestamps.default_zone``."""
     # Lower bound: RFC 5424 section 6.1 obliges a receiver to 480 bytes and advises 2048; 1 KiB serves small
@@ -104,6 +105,8 @@ class _InputSection(Section):
 class UdpInput(_InputSection):
     """Datagrams, one message each (RFC 5426)."""
 
+    listen: ListenAddress
+
     type: Literal["udp"] = "udp"
     # Lower bound: one datagram of the largest size. Upper bound: the kernel doubles the value in a 32-bit integer.
     receive_buffer_bytes: Annotated[int, Size(64 * KIB, 512 * MIB)] = 16 * MIB
@@ -111,6 +114,8 @@ class UdpInput(_InputSection):
 
 class TcpInput(_InputSection):
     """Connections, octet-counted or newline-framed messages mixed as they come (RFC 6587)."""
+
+    listen: ListenAddress
 
     type: Literal["tcp"] = "tcp"
     # Upper bound: the shipped unit's LimitNOFILE=65536, less what the rest of the daemon opens.
@@ -121,7 +126,42 @@ class TcpInput(_InputSection):
     frame_deadline_seconds: Annotated[float, Duration(1, 3600)] = 30.0
 
 
-Input: TypeAlias = Annotated[UdpInput | TcpInput, Field(discriminator="type")]
+class MirrorConfig(Section):
+    """A copy of what a file input collected, as files of JSON lines."""
+
+    directory: Annotated[Path, PlainValidator(read_directory)]
+    # Lower bound: one record of the largest size. Upper bound: what an editor still opens.
+    max_bytes: Annotated[int, Size(2 * MIB, 16 * GIB)] = 64 * MIB
+    # Upper bound: each one is renamed at every rotation.
+    files: Annotated[int, WholeNumber(1, 100)] = 3
+
+
+class FileInput(_InputSection):
+    """Lines of log files, followed as they grow and are rotated."""
+
+    type: Literal["file"] = "file"
+    # Upper bound: every pattern is a walk through its directories at every look.
+    paths: Annotated[tuple[Annotated[str, PlainValidator(read_pattern)], ...], Field(min_length=1, max_length=64)]
+    service: Annotated[str | None, PlainValidator(read_service)] = None
+    """Whose lines are that name no service. Not given: the name of the file."""
+    # Lower bound: a look at a thousand files takes 5 ms. Upper bound: the longest a new file should stay unseen.
+    poll_interval_seconds: Annotated[float, Duration(0.1, 60)] = 1.0
+    join_stack_traces: bool = True
+    # How long the last record waits for more of it. Upper bound: so long a line stays invisible.
+    join_timeout_seconds: Annotated[float, Duration(0.05, 60)] = 0.5
+    # Upper bound: a trace longer than that is a loop.
+    join_max_lines: Annotated[int, WholeNumber(2, 10_000)] = 500
+    # Upper bound: a part of the shipped unit's LimitNOFILE=65536.
+    max_open_files: Annotated[int, WholeNumber(1, 10_000)] = 256
+    mirror: MirrorConfig | None = None
+
+    @property
+    def listen(self) -> str:
+        """What it reads, as one word for messages."""
+        return ",".join(self.paths)
+
+
+Input: TypeAlias = Annotated[UdpInput | TcpInput | FileInput, Field(discriminator="type")]
 
 
 class HttpConfig(Section):
@@ -223,9 +263,7 @@ class Config(Section):
 
     @field_validator("inputs")
     @classmethod
-    def _complete_inputs(
-        cls, inputs: tuple[UdpInput | TcpInput, ...], info: ValidationInfo
-    ) -> tuple[UdpInput | TcpInput, ...]:
+    def _complete_inputs(cls, inputs: tuple[Input, ...], info: ValidationInfo) -> tuple[Input, ...]:
         consistency.check_inputs(inputs)
         timestamps: TimestampsConfig = info.data.get("timestamps", TimestampsConfig())
         return tuple(
@@ -251,6 +289,7 @@ class Config(Section):
         if "writer" in info.data:
             consistency.check_window_feeds_writer(spool, info.data["writer"])
             consistency.check_spool_holds_batches(spool, info.data["writer"], info.data.get("inputs", ()))
+        consistency.check_spool_keeps_positions(spool, info.data.get("inputs", ()))
         return spool
 
     @field_validator("retention")

@@ -9,8 +9,17 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from logstreamd.config.problems import did_you_mean, shown
 
-__all__ = ["read_file_path", "read_name", "read_state_dir", "read_zone"]
+__all__ = [
+    "read_directory",
+    "read_file_path",
+    "read_name",
+    "read_pattern",
+    "read_service",
+    "read_state_dir",
+    "read_zone",
+]
 
+_MAX_SERVICE_CHARS = 512  # what the column takes
 _INPUT_NAME = re.compile(r"[a-z0-9_-]{1,32}")  # a metric label: closed, short, nothing to escape
 
 
@@ -31,6 +40,28 @@ def read_zone(value: object) -> str:
 def read_state_dir(value: object) -> Path:
     """Return the directory with ``~`` expanded; raise ValueError when it is not absolute then."""
     return _read_path(value, "a directory")
+
+
+def read_directory(value: object) -> Path:
+    """Return the directory with ``~`` expanded; raise ValueError when it is not absolute then."""
+    return _read_path(value, "a directory")
+
+
+def read_pattern(value: object) -> str:
+    """Return a pattern of file names with ``~`` expanded; raise ValueError when it is not absolute then."""
+    path = str(_read_path(value, "a file or a pattern such as /var/log/app/*.log"))
+    if "\0" in path:
+        raise ValueError(f"must not contain NUL (got {shown(path)})")
+    return path
+
+
+def read_service(value: object) -> str | None:
+    """Return the name of a service, None for null; raise ValueError when it is not one."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_SERVICE_CHARS or not value.isprintable():
+        raise ValueError(f"must be 1..{_MAX_SERVICE_CHARS} printable characters (got {shown(value)})")
+    return value
 
 
 def read_file_path(value: object) -> Path | None:

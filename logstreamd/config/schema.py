@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import get_origin
+from typing import get_args, get_origin
 
-from logstreamd.config.model import Config, TcpInput, UdpInput
+from logstreamd.config.model import Config, FileInput, TcpInput, UdpInput
 from logstreamd.config.notifiers import (
     AlertmanagerNotifier,
     EmailNotifier,
@@ -20,7 +20,7 @@ from logstreamd.config.section import Section
 
 __all__ = ["INPUT_MODELS", "NOTIFIER_MODELS", "keys_at", "settings"]
 
-INPUT_MODELS: Mapping[str, type[Section]] = MappingProxyType({"udp": UdpInput, "tcp": TcpInput})
+INPUT_MODELS: Mapping[str, type[Section]] = MappingProxyType({"udp": UdpInput, "tcp": TcpInput, "file": FileInput})
 """The model of each input type."""
 
 NOTIFIER_MODELS: Mapping[str, type[Section]] = MappingProxyType(
@@ -51,13 +51,18 @@ def keys_at(path: KeyPath) -> set[str]:
     return {key for key in inside if isinstance(key, str)}
 
 
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
 def _settings(section: type[Section], path: KeyPath) -> Iterator[tuple[KeyPath, bool]]:
     for name, field in section.model_fields.items():
         here = (*path, name)
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section):
+        sections = [one for one in (annotation, *get_args(annotation)) if _is_section(one)]
+        if sections and get_origin(annotation) is not tuple:  # a section, or one that may be missing
             yield here, True
-            yield from _settings(annotation, here)
+            yield from _settings(sections[0], here)
         else:
             yield here, get_origin(annotation) in (tuple, dict)
         if here == ("inputs",):

@@ -22,6 +22,7 @@ from logstreamd.spool.directory import FORMAT
 from logstreamd.spool.file_format import (
     READ_ERRORS,
     CorruptDatabaseError,
+    bring_up_to_date,
     check_schema,
     connect,
     create_private,
@@ -32,8 +33,10 @@ from logstreamd.spool.file_format import (
     read_row,
 )
 from logstreamd.spool.limits import PAGE_BYTES
+from logstreamd.spool.positions import PositionKey, Positions, read_positions, write_positions
 from logstreamd.spool.rows import Row, number_seal
 from logstreamd.spool.statements import QUERIES
+from logstreamd.wire.batch import FilePosition
 
 __all__ = ["Changes", "SpoolDatabase", "Usage"]
 
@@ -44,6 +47,7 @@ read.
 
 _VACUUM_PAGES = 256  # 2 MiB a step: a step of idle work must not keep an append waiting
 _CHANGED_PAGES = 4  # of tables, free list and page map, by one more or less row
+_POSITION_PAGES = 512  # the whole table, with 20,000 positions of 200 bytes
 _FRAME_HEADER_BYTES = 24  # before every page in the log
 
 
@@ -54,9 +58,18 @@ class Changes:
     rows: list[Row] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
     numbers: dict[int, int] = field(default_factory=dict)
+    positions: dict[PositionKey, FilePosition | None] = field(default_factory=dict)
+    """Positions to be set besides those of the rows, None to be forgotten; the rows' own win."""
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.deleted or self.numbers)
+        return bool(self.rows or self.deleted or self.numbers or self.positions)
+
+    def moved_positions(self) -> dict[PositionKey, FilePosition | None]:
+        """Every position that is changed, as it is in the end."""
+        moved = dict(self.positions)
+        for row in self.rows:
+            moved.update(row.positions)
+        return moved
 
 
 @dataclass(slots=True)
@@ -123,6 +136,7 @@ class SpoolDatabase:
         if connection.execute("PRAGMA page_size").fetchone() != (PAGE_BYTES,):
             raise CorruptDatabaseError("its pages have another size than a spool's")
         check_schema(connection)
+        bring_up_to_date(connection)
         self._durable = None
         self._log_used = self._log_size()
         if self.path.stat().st_size <= CHECKED_BYTES:
@@ -163,6 +177,7 @@ class SpoolDatabase:
         self._set_durable(durable)
         connection = self._handle()
         self._run("BEGIN IMMEDIATE")
+        write_positions(connection, changes.positions)
         for row in changes.rows:
             insert_row(connection, row)
         numbers = [(seq, number, number_seal(seq, number)) for seq, number in changes.numbers.items()]
@@ -182,6 +197,10 @@ class SpoolDatabase:
         """Count what is here."""
         found = self._run(QUERIES["summary"])
         return Usage(sum(batches for _, batches, _ in found), {name: frames for name, _, frames in found})
+
+    def positions(self) -> Positions:
+        """Read how far files are read."""
+        return read_positions(self._handle())
 
     def lengths(self) -> Iterator[int]:
         """Yield the size of every body, without reading one."""
@@ -257,6 +276,7 @@ class SpoolDatabase:
         """See that a transaction does not make the log longer than it may be."""
         pages = _CHANGED_PAGES + sum(len(row.body) // PAGE_BYTES + _CHANGED_PAGES for row in changes.rows)
         pages += len(changes.deleted) * _CHANGED_PAGES
+        pages += min(_POSITION_PAGES, len(changes.moved_positions()))
         nbytes = pages * (PAGE_BYTES + _FRAME_HEADER_BYTES)
         if self._log_used and self._log_used + nbytes > self._wal_bytes and not self.empty_log("RESTART"):
             raise OSError(errno.ENOSPC, "a reader of the spool keeps its log from being emptied")

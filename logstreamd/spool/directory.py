@@ -31,8 +31,11 @@ from logstreamd.spool.interface import SpoolDirectoryError, SpoolOwnedError, Spo
 
 __all__ = ["FORMAT", "Identity", "SpoolDirectory", "sync_directory"]
 
-FORMAT = 1
-"""The format of the directory and its database; a higher one is refused."""
+FORMAT = 2
+"""The format of the directory and its database; a higher one is refused, a lower one is brought up to it.
+
+2: the table of file positions.
+"""
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -29,6 +29,7 @@ from logstreamd.spool.messages import (
     Committed,
     Corruption,
     Event,
+    Forget,
     Opened,
     Read,
     ReadBack,
@@ -40,9 +41,10 @@ from logstreamd.spool.messages import (
     Stopped,
 )
 from logstreamd.spool.owner import Owner
+from logstreamd.spool.positions import Positions
 from logstreamd.spool.room import Room
 from logstreamd.spool.window import Window
-from logstreamd.wire.batch import Batch
+from logstreamd.wire.batch import Batch, FileKey, FilePosition
 from logstreamd.wire.batch_codec import encoded_bytes
 
 __all__ = ["DiskSpool"]
@@ -95,6 +97,7 @@ class DiskSpool:
         self._waiting_bytes = 0
         self._waiting_cost = 0
         self._recovered: dict[str, int] = {}
+        self._positions: Positions = {}
         self._corruption_callbacks: list[Callable[[CorruptionReport], None]] = []
         self._salvaged: CorruptionReport | None = None
         self._error: str | None = None
@@ -203,6 +206,14 @@ class DiskSpool:
         if known:
             self._send(Acknowledge(tuple(spooled.seq for spooled in known)))
 
+    def positions(self, name: str) -> dict[FileKey, FilePosition]:
+        """How far the files of an input were read by earlier runs."""
+        return {key: position for (one, key), position in self._positions.items() if one == name}
+
+    def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
+        """Forget how far files were read that are gone."""
+        self._send(Forget(tuple((name, key) for key in keys)))
+
     def frames_by_input(self) -> dict[str, int]:
         """Frames durable and not acknowledged."""
         return self._books.frames_by_input()
@@ -280,6 +291,7 @@ class DiskSpool:
         self._books.frames.update(event.usage.frames_by_input)
         self._books.used_bytes = event.cost
         self._recovered = event.usage.frames_by_input
+        self._positions = event.positions
         self._refill()
         _settle(self._opened, None)
 

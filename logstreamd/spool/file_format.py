@@ -8,9 +8,9 @@ bytes        what                           value
 18-19        file format                     1 1, or 2 2 with a log
 20-23        reserved bytes, fractions      0 64 32 32
 44-47        schema format                  4
-52-55        highest root page              4
+52-55        highest root page              4 in format 1, 5 in format 2
 56-59        text encoding                  1, UTF-8
-60-63        ``user_version``               the format, 1
+60-63        ``user_version``               the format, 1 or 2
 64-67        incremental vacuum             1
 68-71        ``application_id``             ``LSPL``
 =========== ============================== =========================================================
@@ -25,19 +25,22 @@ import sqlite3
 import struct
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from logstreamd.spool.directory import FORMAT
 from logstreamd.spool.interface import SpoolVersionError
 from logstreamd.spool.limits import PAGE_BYTES
+from logstreamd.spool.positions import write_positions
 from logstreamd.spool.rows import Row, number_seal
-from logstreamd.spool.statements import QUERIES, SCHEMA
+from logstreamd.spool.statements import POSITIONS_SCHEMA, QUERIES, SCHEMA
 
 __all__ = [
     "APPLICATION_ID",
     "READ_ERRORS",
     "CorruptDatabaseError",
+    "bring_up_to_date",
     "check_schema",
     "connect",
     "create_private",
@@ -121,10 +124,10 @@ def has_whole_header(path: Path) -> bool:
     head = _head(path)
     if len(head) < _HEADER.size:
         return False
-    magic, page_bytes, formats, fractions, *numbers = _HEADER.unpack(head)
-    fixed = (magic, page_bytes, fractions, *numbers)
-    expected = (_MAGIC, PAGE_BYTES, b"\x00\x40\x20\x20", 4, 4, 1, FORMAT, 1, APPLICATION_ID)
-    return formats in _FILE_FORMATS and fixed == expected
+    magic, page_bytes, formats, fractions, schema, root, encoding, version, vacuum, application = _HEADER.unpack(head)
+    fixed = (magic, page_bytes, fractions, schema, encoding, vacuum, application)
+    expected = (_MAGIC, PAGE_BYTES, b"\x00\x40\x20\x20", 4, 1, 1, APPLICATION_ID)
+    return formats in _FILE_FORMATS and fixed == expected and (version, root) in ((1, 4), (FORMAT, 5))
 
 
 def _head(path: Path) -> bytes:
@@ -151,17 +154,31 @@ def create_schema(connection: sqlite3.Connection) -> None:
     )
 
 
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Give a whole database of format 1 what format 2 has more: the table lies where a new file has it too."""
+    if _tables(connection) == _expected_tables()[:-1]:
+        connection.executescript(f"BEGIN; PRAGMA user_version = {FORMAT}; {POSITIONS_SCHEMA} COMMIT;")
+
+
 def check_schema(connection: sqlite3.Connection) -> None:
     """See that the tables are a spool's, to the letter and to the page.
 
     Raises:
         CorruptDatabaseError: a flipped bit in a name, or another program's tables.
     """
+    if _tables(connection) not in (_expected_tables(), _expected_tables()[:-1]):
+        raise CorruptDatabaseError("its tables are not a spool's")
+
+
+def _tables(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return connection.execute(QUERIES["schema"]).fetchall()
+
+
+@cache
+def _expected_tables() -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         create_schema(fresh)
-        expected = fresh.execute(QUERIES["schema"]).fetchall()
-    if connection.execute(QUERIES["schema"]).fetchall() != expected:
-        raise CorruptDatabaseError("its tables are not a spool's")
+        return _tables(fresh)
 
 
 def read_row(connection: sqlite3.Connection, columns: Sequence[Any]) -> Row:
@@ -186,8 +203,9 @@ def read_number(connection: sqlite3.Connection, seq: int) -> int | None:
 
 
 def insert_row(connection: sqlite3.Connection, row: Row) -> None:
-    """Write a row and its number, inside the caller's transaction."""
+    """Write a row, its number and the positions that belong to it, inside the caller's transaction."""
     columns = (row.seq, row.appended_at, row.input, row.frames, row.seal, row.body)
     connection.execute(QUERIES["insert"], columns)
     if row.number is not None:
         connection.execute(QUERIES["assign"], (row.seq, row.number, number_seal(row.seq, row.number)))
+    write_positions(connection, row.positions)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from logstreamd.wire.batch import Batch
+from logstreamd.wire.batch import Batch, FileKey, FilePosition
 
 __all__ = [
     "CorruptionReport",
@@ -161,6 +161,12 @@ class Spool(Protocol):
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
         """Forget taken batches: they are stored. What is not taken or already forgotten is ignored."""
+
+    def positions(self, name: str) -> dict[FileKey, FilePosition]:
+        """How far the files of an input were read by earlier runs, as of :meth:`open`."""
+
+    def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
+        """Forget how far files were read that are gone."""
 
     def frames_by_input(self) -> dict[str, int]:
         """Frames durable and not acknowledged, by input."""

@@ -13,7 +13,7 @@ from logstreamd.spool.books import Books, Entry
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolStats
 from logstreamd.spool.room import Room
 from logstreamd.spool.window import Window
-from logstreamd.wire.batch import Batch
+from logstreamd.wire.batch import Batch, FileKey, FilePosition
 
 __all__ = ["MemorySpool"]
 
@@ -90,6 +90,13 @@ class MemorySpool:
             self._books.acknowledge(spooled.seq, _entry(spooled.batch))
             self._books.delete((spooled.seq,))
         self._update_room()
+
+    def positions(self, name: str) -> dict[FileKey, FilePosition]:
+        """No position outlives the process: the configuration allows no file input with this spool."""
+        return {}
+
+    def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
+        """Nothing to forget."""
 
     def frames_by_input(self) -> dict[str, int]:
         """Frames held and not acknowledged."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from logstreamd.spool.database import Usage
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
+from logstreamd.spool.positions import PositionKey, Positions
 from logstreamd.wire.batch import Batch
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Committed",
     "Corruption",
     "Event",
+    "Forget",
     "Opened",
     "Read",
     "ReadBack",
@@ -59,6 +61,13 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Forget how far files were read that are gone."""
+
+    keys: tuple[PositionKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """Read batches in order, from the first one behind ``after``, as many as fit into ``max_bytes``."""
 
@@ -79,7 +88,7 @@ class Stop:
     """Make everything durable and end."""
 
 
-Command = Append | Acknowledge | Assign | Read | Recount | Stop
+Command = Append | Acknowledge | Assign | Forget | Read | Recount | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ class Opened:
     last_seq: int
     usage: Usage
     cost: int
+    positions: Positions
 
 
 @dataclass(frozen=True, slots=True)

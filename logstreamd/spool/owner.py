@@ -10,11 +10,11 @@ from __future__ import annotations
 import queue
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from logstreamd import faults
 from logstreamd.spool.database import Changes, SpoolDatabase
-from logstreamd.spool.directory import Identity, SpoolDirectory
+from logstreamd.spool.directory import FORMAT, Identity, SpoolDirectory
 from logstreamd.spool.file_format import READ_ERRORS, CorruptDatabaseError, is_corruption, probe
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError
 from logstreamd.spool.limits import disk_cost
@@ -27,6 +27,7 @@ from logstreamd.spool.messages import (
     Committed,
     Corruption,
     Event,
+    Forget,
     Opened,
     Read,
     ReadBack,
@@ -37,8 +38,10 @@ from logstreamd.spool.messages import (
     Stop,
     Stopped,
 )
+from logstreamd.spool.positions import PositionKey, Positions
 from logstreamd.spool.rows import Row
 from logstreamd.spool.salvage import finish_swap, set_aside
+from logstreamd.wire.batch import FilePosition
 from logstreamd.wire.batch_codec import CorruptBatch
 
 __all__ = ["Owner"]
@@ -81,6 +84,7 @@ class Owner:
         self._emit = emit
         self._identity = Identity(uuid.uuid4(), 0)
         self._changes = Changes()
+        self._positions: Positions = {}
         self._reads: list[Read] = []
         self._recounts: list[Recount] = []
         self._last_seq = 0
@@ -123,10 +127,15 @@ class Owner:
         self._identity = identity or self._identity
         if identity is None:
             self._replace_identity()
+        elif self._identity.format < FORMAT:
+            self._identity.format = FORMAT
+            self._directory.write_identity(self._identity)
+        self._positions = self._database.positions()
         self._last_seq = max(self._database.last_seq(), self._identity.reserved_seq)
         cost = sum(map(disk_cost, self._database.lengths()))
         last_seq = self._database.last_seq()
-        self._emit(Opened(self._identity.id, self._last_seq + 1, last_seq, self._database.usage(), cost))
+        usage = self._database.usage()
+        self._emit(Opened(self._identity.id, self._last_seq + 1, last_seq, usage, cost, dict(self._positions)))
 
     def _replace_identity(self) -> None:
         """Give the spool a new id; by the old one alone batches that are stored could be recognised."""
@@ -147,8 +156,13 @@ class Owner:
         if self._corrupt is not None:
             salvaged = set_aside(self._directory)
             self._database.open()
+            self._keep_positions()
             reason, self._corrupt = self._corrupt, None
             self._emit(Salvaged(CorruptionReport(reason, salvaged.aside, salvaged.lost, salvaged.lost_frames_by_input)))
+
+    def _keep_positions(self) -> None:
+        """Have every position written again: the file is a new one."""
+        self._changes.positions = {**self._positions, **self._changes.positions}
 
     def _reserve(self, seq: int) -> None:
         """See that ``seq`` is durably marked as used before it is."""
@@ -202,6 +216,8 @@ class Owner:
                 self._changes.deleted.update(seqs)
             case Assign(seq, number):
                 self._changes.numbers[seq] = number
+            case Forget(keys):
+                self._changes.positions.update(dict.fromkeys(keys))
             case Read():
                 self._reads.append(command)
             case Recount():
@@ -245,6 +261,7 @@ class Owner:
         deleted = self._changes.deleted
         if deleted and self._database.seqs(len(deleted) + 1) <= deleted:
             self._database.start_anew()
+            self._keep_positions()
         if self._changes:
             self._commit()
         self._database.empty_log()
@@ -256,8 +273,11 @@ class Owner:
         changes = self._changes
         if changes.rows:
             self._reserve(changes.rows[-1].seq)
-        durable = bool(changes.rows) and self._sync_seconds == 0
+        moved = changes.moved_positions()
+        # With positions always: see spool/positions.py.
+        durable = bool(moved) or (bool(changes.rows) and self._sync_seconds == 0)
         self._database.write(changes, durable=durable)
+        self._note_positions(moved)
         appended = tuple(row.seq for row in changes.rows)
         if appended:
             faults.hit("spool.committed")
@@ -272,6 +292,13 @@ class Owner:
             faults.hit("spool.ack_written")
         if changes.numbers:
             faults.hit("spool.assigned")
+
+    def _note_positions(self, moved: Mapping[PositionKey, FilePosition | None]) -> None:
+        for key, position in moved.items():
+            if position is None:
+                self._positions.pop(key, None)
+            else:
+                self._positions[key] = position
 
     def _read(self, read: Read) -> None:
         found: list[Spooled] = []
@@ -320,6 +347,9 @@ class Owner:
     def _refuse(self, error: str, *, always: bool = False) -> None:
         """Report the waiting batches as not kept, and see that they are not."""
         appended = tuple(row.seq for row in self._changes.rows)
+        for row in self._changes.rows:  # the disk may have kept row and positions; they go together
+            for key in row.positions:
+                self._changes.positions.setdefault(key, self._positions.get(key))
         self._changes.rows.clear()
         self._changes.deleted.update(appended)
         if appended or always:

@@ -7,9 +7,10 @@ flipped bit in a seq would make a batch look like another one that is stored alr
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from logstreamd.spool.positions import Positions, positions_of_batch
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.batch_codec import BatchVersionError, CorruptBatch, decode_batch, encode_batch
 
@@ -27,6 +28,8 @@ class Row:
     seal: int
     body: bytes
     number: int | None = None
+    positions: Positions = field(default_factory=dict)
+    """How far files are read with this batch; known where the row is made of a batch."""
 
     @classmethod
     def from_batch(cls, seq: int, appended_at: int, batch: Batch) -> Row:
@@ -39,6 +42,7 @@ class Row:
             len(batch),
             _seal(seq, appended_at, batch.input, len(batch), body),
             body,
+            positions=positions_of_batch(batch),
         )
 
     def batch(self) -> Batch:

@@ -31,6 +31,7 @@ from logstreamd.spool.file_format import (
     read_row,
 )
 from logstreamd.spool.limits import PAGE_BYTES
+from logstreamd.spool.positions import Positions, positions_of_batch, read_positions, write_positions
 from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES
 from logstreamd.wire.batch_codec import CorruptBatch
@@ -119,6 +120,10 @@ def _copy_rows(database: Path, fresh: Path, salvaged: Salvaged) -> None:
             target.execute("COMMIT")
             salvaged.recovered += 1
             salvaged.last_seq = max(salvaged.last_seq, row.seq)
+        # After the rows: they have the positions of their time, the table the newest.
+        target.execute("BEGIN")
+        write_positions(target, _intact_positions(database))
+        target.execute("COMMIT")
 
 
 def _new_database(path: Path) -> sqlite3.Connection:
@@ -135,13 +140,19 @@ def _intact_rows(database: Path, salvaged: Salvaged) -> Iterator[Row]:
         for columns in _readable(source):
             try:
                 row = read_row(source, columns)
-                row.batch()
+                row.positions = positions_of_batch(row.batch())
             except (*READ_ERRORS, CorruptDatabaseError, CorruptBatch):
                 salvaged.lose(columns[2], columns[3])
                 continue
             with suppress(*READ_ERRORS):  # without its number the batch gets a new one: later row ids, nothing lost
                 row.number = read_number(source, row.seq)
             yield row
+
+
+def _intact_positions(database: Path) -> Positions:
+    with closing(_open_damaged(database)) as source, suppress(*READ_ERRORS):
+        return read_positions(source)
+    return {}
 
 
 def _readable(source: sqlite3.Connection) -> Iterator[list[Any]]:

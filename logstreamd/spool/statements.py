@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-__all__ = ["QUERIES", "SCHEMA"]
+__all__ = ["POSITIONS_SCHEMA", "QUERIES", "SCHEMA"]
 
 _FOLDER = resources.files("logstreamd.spool") / "sql"
 
@@ -15,5 +15,7 @@ def _queries(text: str) -> dict[str, str]:
     return {name: sql.strip() for name, sql in zip(parts[::2], parts[1::2], strict=True)}
 
 
-SCHEMA = (_FOLDER / "schema.sql").read_text(encoding="utf-8")
+POSITIONS_SCHEMA = (_FOLDER / "positions.sql").read_text(encoding="utf-8")
+"""What format 2 has more than format 1."""
+SCHEMA = (_FOLDER / "schema.sql").read_text(encoding="utf-8") + POSITIONS_SCHEMA
 QUERIES = _queries((_FOLDER / "queries.sql").read_text(encoding="utf-8"))

@@ -157,7 +157,7 @@ def _quarantine_rows(batch: Batch, poison: dict[int, str], spool_id: UUID, seq: 
         (
             datetime.fromtimestamp(batch.received_at[position] / 1_000_000, UTC),
             batch.input,
-            batch.peers[batch.peer_ids[position]] or None,
+            batch.address(position),
             reason,
             batch.frame(position),
             spool_id,

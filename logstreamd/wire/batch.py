@@ -13,15 +13,19 @@ received_at  array of int64          arrival, microseconds since the epoch
 peer_ids     array of uint16         index into ``peers``, the senders of this batch
 flags        bytearray               ``TRUNCATED`` | ``PARTIAL``
 =========== ======================= ====================================================
+
+A batch of lines that were read from files has the files' paths as its ``peers``, and says in ``positions`` how far each
+file is read once this batch is kept: the two become durable in one step.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-__all__ = ["MAX_ROWS", "PARTIAL", "TRUNCATED", "Batch"]
+__all__ = ["MAX_ROWS", "PARTIAL", "TRUNCATED", "Batch", "FileKey", "FilePosition"]
 
 TRUNCATED = 1
 """The frame was longer than ``max_frame_bytes``: its beginning is kept."""
@@ -30,6 +34,33 @@ PARTIAL = 2
 
 MAX_ROWS = 65_535
 """A row's id is batch number x 65536 + its position (and ``peer_ids`` is 16 bits wide)."""
+
+
+FileKey: TypeAlias = tuple[int, int]
+"""The device and the inode of a file: what stays the same when it is renamed."""
+
+
+class FilePosition(NamedTuple):
+    """How far a file is read.
+
+    Attributes:
+        device: of the file.
+        inode: of the file.
+        offset: the first byte that is in no batch yet.
+        anchor: digest of the last bytes before ``offset``: whether it is still the same content.
+        path: where the file was.
+    """
+
+    device: int
+    inode: int
+    offset: int
+    anchor: bytes
+    path: str
+
+    @property
+    def key(self) -> FileKey:
+        """Which file."""
+        return self.device, self.inode
 
 
 class Batch:
@@ -51,6 +82,7 @@ class Batch:
         "max_rows",
         "peer_ids",
         "peers",
+        "positions",
         "received_at",
         "request",
     )
@@ -69,6 +101,8 @@ class Batch:
         self.peers: list[str] = []
         self.request: tuple[UUID, int] | None = None
         """For a request that may come again: its name, and which part of it this batch is."""
+        self.positions: dict[FileKey, FilePosition] | None = None
+        """For lines of files: how far the files are read with this batch. ``peers`` are their paths then."""
         self._peer_index: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -91,6 +125,10 @@ class Batch:
             index = self._peer_index[peer] = len(self.peers)
             self.peers.append(peer)
         return index
+
+    def address(self, index: int) -> str | None:
+        """Return the IP address that sent a frame; None for a line of a file and for a local sender."""
+        return None if self.positions is not None else self.peers[self.peer_ids[index]] or None
 
     def append(self, frame: bytes | bytearray | memoryview, received_at: int, peer_id: int, flags: int = 0) -> None:
         """Add one frame; the caller looks at :attr:`full` first."""

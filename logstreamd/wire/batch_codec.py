@@ -7,7 +7,7 @@ looked at.
 part            size in bytes                         content
 ============== ===================================== ==================================================
 magic           4                                     ``LSB`` and a NUL
-version         2                                     ``1``
+version         2                                     ``1``; ``2`` for lines of files
 input length    2                                     bytes of the input's name
 n               4                                     frames
 p               4                                     peers
@@ -23,8 +23,14 @@ received_at     8 x n                                 signed microseconds since 
 peer_ids        2 x n                                 index of each frame's peer
 flags           n                                     ``TRUNCATED`` | ``PARTIAL``
 data            data length                           the frames, one after the other
+positions       positions length                      version 2: see below
+positions       4                                     version 2: bytes of the positions
+length
 crc             4                                     CRC-32 of everything before it
 ============== ===================================== ==================================================
+
+A position is the device, the inode and the offset (8 bytes each), the anchor (8), the length of the path (2) and the
+path (UTF-8). Positions are at the end, so that everything before them is read as in version 1.
 
 The checksum is looked at first and stays the last four bytes in every later version, so that a flipped bit in
 the version is corruption and a version that is whole but unknown is a newer one.
@@ -36,19 +42,33 @@ import struct
 import sys
 import zlib
 from array import array
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from operator import le
 from typing import Any
 from uuid import UUID
 
-from logstreamd.wire.batch import Batch
+from logstreamd.wire.batch import Batch, FilePosition
 
-__all__ = ["BatchVersionError", "CorruptBatch", "decode_batch", "encode_batch", "encoded_bytes"]
+__all__ = [
+    "ANCHOR_BYTES",
+    "BatchVersionError",
+    "CorruptBatch",
+    "decode_batch",
+    "decode_positions",
+    "encode_batch",
+    "encode_positions",
+    "encoded_bytes",
+]
+
+ANCHOR_BYTES = 8
+"""The size of a position's anchor: two contents are taken for each other once in 2^64."""
 
 _MAGIC = b"LSB\0"
-_VERSION = 1
+_VERSION, _FILES_VERSION = 1, 2
 _HEADER = struct.Struct("<4sHHIIII16sI")
-_CRC = struct.Struct("<I")
+_POSITION = struct.Struct(f"<QQQ{ANCHOR_BYTES}sH")
+_LENGTH = _CRC = struct.Struct("<I")
 _NO_REQUEST = UUID(int=0)
 _FRAME_TABLE_BYTES = 4 + 8 + 2 + 1
 
@@ -75,7 +95,8 @@ def encode_batch(batch: Batch) -> bytes:
     peer_text = b"".join(peers)
     request, request_part = batch.request or (_NO_REQUEST, 0)
     lengths = (len(name), len(batch.ends), len(peers), len(peer_text), len(batch.data))
-    header = _HEADER.pack(_MAGIC, _VERSION, *lengths, request.bytes, request_part)
+    version = _VERSION if batch.positions is None else _FILES_VERSION
+    header = _HEADER.pack(_MAGIC, version, *lengths, request.bytes, request_part)
     parts = [
         header,
         name,
@@ -86,6 +107,7 @@ def encode_batch(batch: Batch) -> bytes:
         _little_endian(batch.peer_ids),
         bytes(batch.flags),
         batch.data,
+        *_position_parts(batch),
     ]
     crc = 0
     for part in parts:
@@ -96,7 +118,42 @@ def encode_batch(batch: Batch) -> bytes:
 def encoded_bytes(batch: Batch) -> int:
     """Return how many bytes :func:`encode_batch` makes of a batch (a few less when a name is not ASCII)."""
     names = len(batch.input) + sum(map(len, batch.peers)) + 2 * len(batch.peers)
-    return _HEADER.size + names + batch.nbytes + _CRC.size
+    positions = sum(map(len, _position_parts(batch)))
+    return _HEADER.size + names + batch.nbytes + positions + _CRC.size
+
+
+def _position_parts(batch: Batch) -> tuple[bytes, ...]:
+    if batch.positions is None:
+        return ()
+    positions = encode_positions(batch.positions.values())
+    return positions, _LENGTH.pack(len(positions))
+
+
+def encode_positions(positions: Iterable[FilePosition]) -> bytes:
+    """Write positions as bytes, one after the other."""
+    parts: list[bytes] = []
+    for device, inode, offset, anchor, path in positions:
+        text = _to_bytes(path)
+        parts += (_POSITION.pack(device, inode, offset, anchor, len(text)), text)
+    return b"".join(parts)
+
+
+def decode_positions(content: bytes | memoryview) -> list[FilePosition]:
+    """Read back what :func:`encode_positions` wrote.
+
+    Raises:
+        CorruptBatch: any other bytes.
+    """
+    view, positions, at = memoryview(content), [], 0
+    while at < len(view):
+        if len(view) - at < _POSITION.size:
+            raise CorruptBatch("a file's position is cut short")
+        device, inode, offset, anchor, length = _POSITION.unpack_from(view, at)
+        at += _POSITION.size + length
+        if at > len(view):
+            raise CorruptBatch("a file's position is cut short")
+        positions.append(FilePosition(device, inode, offset, anchor, _to_text(view[at - length : at])))
+    return positions
 
 
 def decode_batch(body: bytes | memoryview) -> Batch:
@@ -123,12 +180,25 @@ def decode_batch(body: bytes | memoryview) -> Batch:
     magic, version, *sizes, request, part = _HEADER.unpack_from(content)
     if magic != _MAGIC:
         raise CorruptBatch(f"begins with {magic!r}, expected {_MAGIC!r}")
-    if version > _VERSION:
-        raise BatchVersionError(f"batch version {version}, this logstreamd reads up to {_VERSION}")
+    if version > _FILES_VERSION:
+        raise BatchVersionError(f"batch version {version}, this logstreamd reads up to {_FILES_VERSION}")
+    positions = None
+    if version == _FILES_VERSION:
+        content, positions = _split_positions(content)
     batch = _read(content, *sizes)
+    if positions is not None:
+        batch.positions = {position.key: position for position in positions}
     if request != _NO_REQUEST.bytes:
         batch.request = (UUID(bytes=request), part)
     return batch
+
+
+def _split_positions(content: memoryview) -> tuple[memoryview, list[FilePosition]]:
+    (length,) = _LENGTH.unpack(content[-_LENGTH.size :])
+    end = len(content) - _LENGTH.size
+    if length > end - _HEADER.size:
+        raise CorruptBatch(f"{length} bytes of positions in a batch of {len(content)}")
+    return content[: end - length], decode_positions(content[end - length : end])
 
 
 def _read(content: memoryview, name_bytes: int, rows: int, peers: int, peer_bytes: int, data_bytes: int) -> Batch:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from logstreamd.record import COLUMNS, Record
@@ -30,7 +31,7 @@ from logstreamd.wire.parse import parse_frame
 from logstreamd.wire.policy import Policy
 from logstreamd.wire.text import dump_json
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["Encoded", "encode", "rows_without_peer"]
 
 _NULL = struct.pack("!i", -1)
 _pack_length = struct.Struct("!i").pack
@@ -104,6 +105,15 @@ def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
         rows += _row(row_id, record, input_name, peers[peer_id])
         row_ends.append(len(rows))
     return Encoded(bytes(rows), row_ends, first_id, survey.blocks(), survey.counts())
+
+
+def rows_without_peer(records: Iterable[Record], first_id: int, input_name: str) -> tuple[bytes, array[int]]:
+    """Encode records that came from no address; returns the rows and where each ends."""
+    rows, row_ends, name = bytearray(), array("I"), _text(input_name)
+    for row_id, record in enumerate(records, first_id):
+        rows += _row(row_id, record, name, _NULL)
+        row_ends.append(len(rows))
+    return bytes(rows), row_ends
 
 
 def _row(row_id: int, record: Record, input_name: bytes, peer: bytes) -> bytes:

@@ -19,8 +19,10 @@ class Policy:
         zone: what a stamp without zone is read in.
         max_past_us: how far before its arrival an event may lie; beyond, the arrival time is taken.
         max_future_us: how far after its arrival an event may lie (a sender's clock that is ahead).
+        service: whose lines of files are that name none themselves; None: their files' names say it.
     """
 
     zone: ZoneInfo | timezone = UTC
     max_past_us: int = 7 * 86_400 * _SECOND_US
     max_future_us: int = 600 * _SECOND_US
+    service: str | None = None

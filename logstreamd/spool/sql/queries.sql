@@ -15,6 +15,15 @@ INSERT OR REPLACE INTO numbers (seq, number, seal) VALUES (?, ?, ?);
 -- unassign --
 DELETE FROM numbers WHERE seq = ?;
 
+-- set_position --
+INSERT OR REPLACE INTO positions (input, file, position, seal) VALUES (?, ?, ?, ?);
+
+-- forget_position --
+DELETE FROM positions WHERE input = ? AND file = ?;
+
+-- positions --
+SELECT input, position, cast(seal AS INTEGER) FROM positions;
+
 -- summary --
 SELECT cast(input AS TEXT), count(*), cast(total(frames) AS INTEGER) FROM batches GROUP BY input;
 

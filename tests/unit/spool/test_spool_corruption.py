@@ -236,15 +236,15 @@ async def test_a_newer_version_is_refused_without_touching_it(closed: Path, dire
     shutil.copytree(closed, directory)
     with (directory / "spool.db").open("r+b") as file:
         file.seek(60)
-        file.write((2).to_bytes(4, "big"))
+        file.write((3).to_bytes(4, "big"))
         assert file.read(8)[4:] == APPLICATION_ID.to_bytes(4, "big")
     if identity == "newer":
         fields = json.loads((directory / "identity").read_text())
-        (directory / "identity").write_text(json.dumps({**fields, "format": 2}))
+        (directory / "identity").write_text(json.dumps({**fields, "format": 3}))
     else:
         (directory / "identity").unlink()
     before = {file.name: file.read_bytes() for file in directory.iterdir() if file.name != "lock"}
-    with pytest.raises(SpoolVersionError, match="format 2"):
+    with pytest.raises(SpoolVersionError, match="format 3"):
         await new_spool(directory).open()
     assert {file.name: file.read_bytes() for file in directory.iterdir() if file.name != "lock"} == before
 

@@ -125,6 +125,6 @@ async def test_a_database_that_is_none_is_said_as_that(directory: Path) -> None:
 
 async def test_a_newer_spool_is_refused(directory: Path) -> None:
     await fill(directory, ["a"])
-    (directory / "identity").write_text((directory / "identity").read_text().replace('"format": 1', '"format": 9'))
+    (directory / "identity").write_text((directory / "identity").read_text().replace('"format": 2', '"format": 9'))
     with pytest.raises(SpoolVersionError, match="format 9"):
         spool_status(directory)

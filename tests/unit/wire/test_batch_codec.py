@@ -69,8 +69,8 @@ def test_every_truncation_and_every_tail_is_found() -> None:
 
 def test_a_newer_version_is_named_as_one() -> None:
     body = bytearray(encode_batch(make_batch("newer"))[:-4])
-    body[4:6] = (2).to_bytes(2, "little")
-    with pytest.raises(BatchVersionError, match="version 2"):
+    body[4:6] = (3).to_bytes(2, "little")
+    with pytest.raises(BatchVersionError, match="version 3"):
         decode_batch(resealed(bytes(body)))
 
 
