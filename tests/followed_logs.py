@@ -92,6 +92,7 @@ class Writer:
 
     def reopen(self) -> None:
         self.descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._tick()
 
     def write(self, count: int = 1, size: int = 30) -> None:
         for _ in range(count):
@@ -99,6 +100,10 @@ class Writer:
             line = line.ljust(size, b".")
             os.write(self.descriptor, line + b"\n")
             self.written.append(line)
+        self._tick()
+
+    def _tick(self) -> None:
+        """A change a millisecond after the one before: times of a file system may be coarser than a test is quick."""
         self.clock += 1_000_000
         os.utime(self.descriptor, ns=(self.clock, self.clock))
 
@@ -107,10 +112,12 @@ class Writer:
         line = b"line %06d half and whole" % len(self.written)
         self.written.append(line)
         os.write(self.descriptor, line[:15])
+        self._tick()
         return line[15:] + b"\n"
 
     def write_rest(self, rest: bytes) -> None:
         os.write(self.descriptor, rest)
+        self._tick()
 
     def shift(self, keep: int) -> None:
         """Make room for the name ``.1``, as logrotate does."""
@@ -137,3 +144,4 @@ class Writer:
         self.clock += 1_000_000
         os.utime(copy, ns=(self.clock, self.clock))
         os.truncate(self.path, 0)
+        self._tick()

@@ -24,7 +24,7 @@ import structlog
 
 from logstreamd.inputs.files.cut import Cutter
 from logstreamd.inputs.files.discovery import Discovery, Found
-from logstreamd.inputs.files.followed import ContentChangedError, FollowedFile, Reading, anchor_of
+from logstreamd.inputs.files.followed import ANCHOR_SPAN, ContentChangedError, FollowedFile, Reading, anchor_of
 from logstreamd.wire.batch import FileKey, FilePosition
 
 __all__ = ["Collector", "Turn"]
@@ -117,7 +117,7 @@ class Collector:
         Returns:
             The files whose positions may be forgotten.
         """
-        found = self._discovery.look()
+        found = self._discovery.look(self._sources())
         self._reconcile(found, now)
         present = {one.key for one in found}
         forgotten = [key for key, file in self._files.items() if key not in present and self._miss(file, now)]
@@ -127,34 +127,51 @@ class Collector:
         return forgotten
 
     def _reconcile(self, found: list[Found], now: float) -> None:
-        truncated = []
-        newest_past: dict[str, Found] = {}  # of those that are known, by the name they had
-        for one in found:
+        truncated, renamed = [], {}
+        for one in found:  # rotated files first, in the order of their times
             file = self._files.get(one.key)
             if file is None:
                 continue
-            if self._update(file, one, now) and one.past_of is not None:
-                newest_past[one.past_of] = one  # they come in the order of their times
-            if one.size < file.position.offset:
+            was_renamed = self._update(file, one, now)
+            if was_renamed:
+                renamed[file.source] = one
+            # A renamed file may have been truncated before; its copies must be found before they are settled.
+            if one.size < file.position.offset or (was_renamed and not self._is_same(file)):
                 truncated.append(file)
-        for one in found:
-            if one.past_of is None and one.key not in self._files:
-                self._follow(one, one.path, 0, anchor_of(b""), now)
-                if one.path in newest_past:  # the name has a new file: it was rotated, perhaps several times
-                    self._follow_newer(newest_past[one.path], found, now)
         for file in truncated:
             self._on_truncated(file, now)
+        self._follow_unread_copies(found, now)
+        for one in found:
+            if one.past_of is None and one.key not in self._files:
+                if one.path in renamed:  # the name has a new file: it was rotated, perhaps several times
+                    self._follow_newer(renamed[one.path], found, now)
+                self._follow(one, one.path, 0, anchor_of(b""), now)
+                self._settle(one.path, found)
 
-    def _follow(self, one: Found, source: str, offset: int, anchor: bytes, now: float) -> FollowedFile | None:
+    def _follow(self, one: Found, source: str, offset: int, anchor: bytes, now: float) -> None:
         """Begin to follow a file."""
         if len(self._files) >= MAX_FILES:
             self._discovery.problems[one.path] = f"more than {MAX_FILES} files"
-            return None
+            return
         position = FilePosition(*one.key, offset, anchor, source)
-        file = FollowedFile(position, one.path, one.past_of is None, one.size, one.mtime_ns, now)
-        self._files[one.key] = file
+        self._files[one.key] = FollowedFile(position, one.path, one.past_of is None, one.size, one.mtime_ns, now)
+        self._files[one.key].was_live = one.past_of is None
         self._moved[one.key] = position
-        return file
+
+    def _settle(self, source: str, found: Iterable[Found]) -> None:
+        """Take the rotated files of a name that are not to be read as read: from now on an unknown one is a new one."""
+        for one in found:
+            if one.past_of == source and one.key not in self._files and len(self._files) < MAX_FILES:
+                file = FollowedFile(
+                    FilePosition(*one.key, one.size, anchor_of(b""), source), one.path, False, one.size, one.mtime_ns
+                )
+                with suppress(OSError):
+                    file.open()
+                    file.position = file.position_here(one.size)
+                file.close()
+                file.is_checked, file.was_live = True, False
+                self._files[one.key] = file
+                self._moved[one.key] = file.position
 
     def _update(self, file: FollowedFile, one: Found, now: float) -> bool:
         """Take note of what a look found; True when the file was renamed by a rotation."""
@@ -165,7 +182,7 @@ class Collector:
         # Of a truncated file the size it had is kept: it tells how much was not read.
         if one.size >= file.position.offset and (file.size, file.mtime_ns) != (one.size, one.mtime_ns):
             file.size, file.mtime_ns, file.changed_at, file.is_checked = one.size, one.mtime_ns, now, False
-        if file.is_live and file.source != file.path:  # renamed to another name that is followed, too
+        if file.is_live and file.source != file.path:  # it has another name that is followed, too
             file.position = file.position._replace(path=file.path)
         if was_live and not file.is_live:
             file.rotations += 1
@@ -176,15 +193,25 @@ class Collector:
         """Follow what was rotated after a file, and never seen: there were several rotations since the last look."""
         for one in found:
             is_newer = one.past_of == past.past_of and one.mtime_ns > past.mtime_ns
-            if one.past_of is not None and is_newer and one.key not in self._files and not _is_backup(one.path):
+            if one.past_of is not None and is_newer and not _is_backup(one.path) and self._is_unknown(one):
                 self._follow(one, one.past_of, 0, anchor_of(b""), now)
+
+    def _is_unknown(self, one: Found) -> bool:
+        """Whether a rotated file is none that is known; its inode may be that of one that was known and is deleted."""
+        file = self._files.get(one.key)
+        if file is None or file.is_live:
+            return file is None
+        if self._is_same(file):
+            return False
+        self._close(self._files.pop(one.key))
+        return True
 
     def _on_truncated(self, file: FollowedFile, now: float) -> None:
         """Begin anew with a file, and read the rest of what it was from its copy."""
-        if not file.is_live:  # the inode belongs to another rotated file now, which is unknown until it is missed
+        if not file.is_live and not file.was_live:  # the inode belongs to another rotated file now
             self._close(self._files.pop(file.key))
             return
-        found = self._discovery.look()
+        found = self._discovery.look(self._sources())
         unread = file.lag_bytes
         copy = self._find_copy(file, found)
         if copy is not None:
@@ -197,28 +224,37 @@ class Collector:
         file.size, file.changed_at = next((one.size for one in found if one.key == file.key), 0), now
         self.rotations["truncated"] += 1
         self._moved[file.key] = file.position
+        self._settle(file.source, found)
+
+    def _follow_unread_copies(self, found: list[Found], now: float) -> None:
+        """Read the copy of a file of which nothing had been read when it was truncated: no anchor would find it."""
+        untouched = {file.path: file for file in self._files.values() if file.is_live and file.position.offset == 0}
+        for one in found:
+            if one.past_of is None or one.past_of not in untouched or _is_backup(one.path) or not self._is_unknown(one):
+                continue
+            if not _begin_alike(one.path, one.past_of):  # else it was not truncated yet
+                self._follow(one, one.past_of, 0, anchor_of(b""), now)
 
     def _take_up(self, copy: Found, file: FollowedFile, now: float) -> None:
         """Read a copy from where its original was read to; unless that is under way already."""
-        known = self._files.get(copy.key)
-        if known is not None and known.position.offset >= file.position.offset and self._is_same(known):
-            return
-        if known is not None:
+        if not self._is_unknown(copy):
+            if self._files[copy.key].position.offset >= file.position.offset:
+                return
             self._close(self._files.pop(copy.key))
         self._follow(copy, file.source, file.position.offset, file.position.anchor, now)
 
     def _is_same(self, file: FollowedFile) -> bool:
-        """Whether a file still is what was read."""
+        """Whether a file still is what was read; one that can't be read is taken for it, until it can be."""
         try:
             self._keep_open(file)
             return file.holds(file.position.offset, file.position.anchor)
         except OSError:
-            return False
+            return True
 
     def _find_copy(self, file: FollowedFile, found: Iterable[Found]) -> Found | None:
         """Return the rotated file that has what was read before the position of a truncated one, the newest first."""
         offset, anchor = file.position.offset, file.position.anchor
-        pasts = [one for one in found if one.past_of == file.path and one.size >= offset > 0]
+        pasts = [one for one in found if one.past_of == file.source and one.size >= offset > 0]
         for one in sorted(pasts, key=lambda one: -one.mtime_ns):
             candidate = FollowedFile(FilePosition(*one.key, offset, anchor, file.source), one.path)
             with suppress(OSError):
@@ -228,6 +264,9 @@ class Collector:
                     return one
             candidate.close()
         return None
+
+    def _sources(self) -> set[str]:
+        return {file.source for file in self._files.values()}
 
     def _miss(self, file: FollowedFile, now: float) -> bool:
         """Take note that a file is not there; True when it may be forgotten."""
@@ -333,6 +372,17 @@ class Collector:
     def _close(self, file: FollowedFile) -> None:
         self._open.pop(file.key, None)
         file.close()
+
+
+def _begin_alike(path: str, other: str) -> bool:
+    """Whether one of two files begins like the other; an empty one begins like none."""
+    try:
+        with open(path, "rb") as one, open(other, "rb") as two:  # noqa: PTH123
+            head, other_head = one.read(ANCHOR_SPAN), two.read(ANCHOR_SPAN)
+    except OSError:
+        return False
+    length = min(len(head), len(other_head))
+    return length > 0 and head[:length] == other_head[:length]
 
 
 def _is_backup(path: str) -> bool:

@@ -67,13 +67,17 @@ class Discovery:
         """The directories in which new files may appear, as far as they can be named."""
         return {os.path.dirname(pattern) for pattern in self._patterns if not glob.has_magic(os.path.dirname(pattern))}  # noqa: PTH120
 
-    def look(self) -> list[Found]:
-        """Return every file to be followed and every rotated past, those that were written first at the front."""
+    def look(self, known: Iterable[str] = ()) -> list[Found]:
+        """Return every file to be followed and every rotated past: these first, in the order of their times.
+
+        Args:
+            known: names that are followed, though there may be no file of that name at present.
+        """
         self.problems = {}
         names = {path for pattern in self._patterns for path in glob.iglob(pattern, recursive=True)}
         usable = {path for path in names if self._is_usable(path)}
         live = {path for path in usable if _live_name(path, usable) is None}
-        past = {path: of for path, of in _pasts(live) if self._is_usable(path)}
+        past = {path: of for path, of in _pasts(live, live.union(known)) if self._is_usable(path)}
         found: dict[FileKey, Found] = {}
         for path in (*sorted(live), *sorted(past)):
             one = self._stat(path, past.get(path))
@@ -100,16 +104,16 @@ class Discovery:
         return Found(path, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns, past_of)
 
 
-def _pasts(live: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield what lies beside the live files and is the past of one of them, with its name."""
-    for directory in {os.path.dirname(path) for path in live}:  # noqa: PTH120
+def _pasts(live: set[str], names: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield what lies beside the followed names and is the past of one of them, with that name."""
+    for directory in {os.path.dirname(path) for path in names}:  # noqa: PTH120
         try:
-            names = os.listdir(directory)  # noqa: PTH208
+            listed = os.listdir(directory)  # noqa: PTH208
         except OSError:  # not readable: only the names that are known can be followed
             continue
-        for name in names:
+        for name in listed:
             path = f"{directory.rstrip('/')}/{name}"
-            if path not in live and (of := _live_name(path, live)) is not None:
+            if path not in live and (of := _live_name(path, names)) is not None:
                 yield path, of
 
 

@@ -67,6 +67,7 @@ class FollowedFile:
         seen: what the last read to the end of the file found: how large it was, and how much was given out; such a
             read is not repeated.
         is_checked: whether its content was compared with the anchor since it changed.
+        was_live: whether it had its name when that was done last.
         missing_since: when it was first not found any more; None while it is there.
     """
 
@@ -78,6 +79,7 @@ class FollowedFile:
     changed_at: float = 0.0
     seen: tuple[int, bool, bool] | None = None
     is_checked: bool = False
+    was_live: bool = True
     missing_since: float | None = None
     descriptor: int | None = None
     records: int = 0
@@ -109,6 +111,11 @@ class FollowedFile:
             before: bytes that end there, at least :data:`ANCHOR_SPAN` or all of them.
         """
         return FilePosition(*self.key, offset, anchor_of(before), self.source)
+
+    def position_here(self, offset: int) -> FilePosition:
+        """Return a position in this file, which is open."""
+        span = min(ANCHOR_SPAN, offset)
+        return self.position_at(offset, os.pread(self._opened(), span, offset - span))
 
     def restart(self) -> None:
         """Begin at the start again: the content is a new one."""
@@ -168,7 +175,7 @@ class FollowedFile:
         buffer = os.pread(self._opened(), span + max_bytes, offset - span)
         if len(buffer) < span or anchor_of(buffer[:span]) != self.position.anchor:
             raise ContentChangedError
-        self.is_checked = True
+        self.is_checked, self.was_live = True, self.is_live
         if offset == 0 and buffer.startswith(b"\0"):
             return self._skip_hole(buffer)
         at_end = len(buffer) < span + max_bytes
