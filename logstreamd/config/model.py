@@ -26,7 +26,7 @@ from logstreamd.config import consistency
 from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
-from logstreamd.config.names import read_directory, read_name, read_pattern, read_service, read_state_dir, read_zone
+from logstreamd.config.names import read_directory, read_name, read_patterns, read_service, read_state_dir, read_zone
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
@@ -141,7 +141,7 @@ class FileInput(_InputSection):
 
     type: Literal["file"] = "file"
     # Upper bound: every pattern is a walk through its directories at every look.
-    paths: Annotated[tuple[Annotated[str, PlainValidator(read_pattern)], ...], Field(min_length=1, max_length=64)]
+    paths: Annotated[tuple[str, ...], PlainValidator(read_patterns)]
     service: Annotated[str | None, PlainValidator(read_service)] = None
     """Whose lines are that name no service. Not given: the name of the file."""
     # Lower bound: a look at a thousand files takes 5 ms. Upper bound: the longest a new file should stay unseen.

@@ -13,12 +13,13 @@ __all__ = [
     "read_directory",
     "read_file_path",
     "read_name",
-    "read_pattern",
+    "read_patterns",
     "read_service",
     "read_state_dir",
     "read_zone",
 ]
 
+_MAX_PATTERNS = 64
 _MAX_SERVICE_CHARS = 512  # what the column takes
 _INPUT_NAME = re.compile(r"[a-z0-9_-]{1,32}")  # a metric label: closed, short, nothing to escape
 
@@ -47,9 +48,15 @@ def read_directory(value: object) -> Path:
     return _read_path(value, "a directory")
 
 
-def read_pattern(value: object) -> str:
-    """Return a pattern of file names with ``~`` expanded; raise ValueError when it is not absolute then."""
-    path = str(_read_path(value, "a file or a pattern such as /var/log/app/*.log"))
+def read_patterns(value: object) -> tuple[str, ...]:
+    """Return patterns of file names with ``~`` expanded; raise ValueError when one is not absolute then."""
+    if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= _MAX_PATTERNS:
+        raise ValueError(f"must be a list of 1..{_MAX_PATTERNS} patterns such as /var/log/app/*.log (got {shown(value)})")
+    return tuple(map(_read_pattern, value))
+
+
+def _read_pattern(value: object) -> str:
+    path = str(_read_path(value, "files or patterns such as /var/log/app/*.log"))
     if "\0" in path:
         raise ValueError(f"must not contain NUL (got {shown(path)})")
     return path

@@ -207,6 +207,11 @@ class DaemonProcess:
         host, _, port = self.status()["inputs"][name]["listen"][0].rpartition(":")
         return host.strip("[]"), int(port)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def signal(self, number: int) -> None:
         """Send a signal to the daemon, and only to it."""
         os.kill(self.pid, number)

@@ -140,7 +140,7 @@ class Collector:
                 truncated.append(file)
         for file in truncated:
             self._on_truncated(file, now)
-        self._follow_unread_copies(found, now)
+        self._follow_unread_copies(found, renamed, now)
         for one in found:
             if one.past_of is None and one.key not in self._files:
                 if one.path in renamed:  # the name has a new file: it was rotated, perhaps several times
@@ -226,13 +226,18 @@ class Collector:
         self._moved[file.key] = file.position
         self._settle(file.source, found)
 
-    def _follow_unread_copies(self, found: list[Found], now: float) -> None:
+    def _follow_unread_copies(self, found: list[Found], renamed: Mapping[str, Found], now: float) -> None:
         """Read the copy of a file of which nothing had been read when it was truncated: no anchor would find it."""
-        untouched = {file.path: file for file in self._files.values() if file.is_live and file.position.offset == 0}
+        had_the_name = {one.key for one in renamed.values()}
+        untouched = {
+            file.source: file.path
+            for file in self._files.values()
+            if file.position.offset == 0 and (file.is_live or file.key in had_the_name)
+        }
         for one in found:
             if one.past_of is None or one.past_of not in untouched or _is_backup(one.path) or not self._is_unknown(one):
                 continue
-            if not _begin_alike(one.path, one.past_of):  # else it was not truncated yet
+            if not _begin_alike(one.path, untouched[one.past_of]):  # else it was not truncated yet
                 self._follow(one, one.past_of, 0, anchor_of(b""), now)
 
     def _take_up(self, copy: Found, file: FollowedFile, now: float) -> None:

@@ -17,6 +17,7 @@ from logstreamd.spool.limits import MIN_MAX_BYTES, DiskLimits
 
 ROOT = Path(__file__).parents[3]
 ANNOTATED = ROOT / "config" / "logstreamd.yaml"
+ANNOTATED_TEXT = re.sub(r"^  #\+ ", "  ", ANNOTATED.read_text(), flags=re.MULTILINE)  # with the example of a file input
 REFERENCE = (ROOT / "docs" / "configuration.md").read_text()
 
 MODELS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items()}
@@ -50,8 +51,10 @@ def default_text(field: FieldInfo) -> str:
             return size_text(size_bytes)
         case Duration(), float() as seconds:
             return duration_text(seconds)
+        case _, bool() as value:
+            return str(value).lower()
         case _, value:
-            return {None: "null", (): "[]"}.get(value, str(value))
+            return "required" if field.is_required() else {None: "null", (): "[]"}.get(value, str(value))
 
 
 def test_the_annotated_file_is_the_built_in_default() -> None:
@@ -59,7 +62,7 @@ def test_the_annotated_file_is_the_built_in_default() -> None:
 
 
 def test_every_setting_is_in_the_annotated_file() -> None:
-    written = yaml.safe_load(ANNOTATED.read_text())
+    written = yaml.safe_load(ANNOTATED_TEXT)
     for one in written["inputs"]:
         assert set(one) == set(INPUT_MODELS[one["type"]].model_fields)
     assert {one["type"] for one in written["inputs"]} == set(INPUT_MODELS)
@@ -72,7 +75,7 @@ def test_every_setting_is_in_the_annotated_file() -> None:
 def test_the_annotated_file_names_the_bounds(path: str) -> None:
     key = re.escape(path.rpartition(".")[2])
     # The comment on the key's own line, or the lines of comment right above it.
-    annotated = re.findall(rf"((?:^ *#.*\n)*)^[ -]*{key}:.*?(#.*)?$", ANNOTATED.read_text(), re.MULTILINE)
+    annotated = re.findall(rf"((?:^ *#.*\n)*)^[ -]*{key}:.*?(#.*)?$", ANNOTATED_TEXT, re.MULTILINE)
     assert any(BOUNDED[path].bounds in above + beside for above, beside in annotated), BOUNDED[path].bounds
 
 
