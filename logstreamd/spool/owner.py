@@ -277,7 +277,6 @@ class Owner:
         # With positions always: see spool/positions.py.
         durable = bool(moved) or (bool(changes.rows) and self._sync_seconds == 0)
         self._database.write(changes, durable=durable)
-        self._note_positions(moved)
         appended = tuple(row.seq for row in changes.rows)
         if appended:
             faults.hit("spool.committed")
@@ -285,6 +284,7 @@ class Owner:
             self._retry_seconds = _FIRST_RETRY_SECONDS
             if not durable and self._sync_due is None:
                 self._sync_due = time.monotonic() + self._sync_seconds
+        self._note_positions(moved)
         self._changes = Changes()
         self._untidy = True
         self._emit(Committed(appended, tuple(changes.deleted)))

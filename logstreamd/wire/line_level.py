@@ -56,11 +56,13 @@ def find_level(line: bytes) -> int | None:
     glog = _GLOG.match(head)
     if glog is not None:
         return int(_GLOG_LEVELS[glog[1]])
+    if _TRACE_HEAD.match(head):
+        return int(Severity.ERROR)
     for found in _LEVEL.finditer(head):
         severity = _severity(found[found.lastgroup or 0].decode("ascii"))
         if severity is not None:
             return severity
-    return int(Severity.ERROR) if _TRACE_HEAD.match(head) else None
+    return None
 
 
 def status_level(status: int) -> int:

@@ -29,9 +29,8 @@ _PYTHON_CHAIN = re.compile(
     rb"During handling of the above|The above exception was|Traceback \(most recent|  \+ Exception"
 )
 _GO_HEAD = re.compile(rb"panic: |fatal error: |runtime: ")
-_GO = re.compile(
-    rb"goroutine \d+ |created by |exit status \d|\[signal |\[recovered\]|runtime stack:|[\w./-]+\.[\w(*].*\)\Z"
-)
+_GO = re.compile(rb"goroutine \d+ |created by |exit status \d|\[signal |\[recovered\]|runtime stack:")
+_GO_CALL = re.compile(rb"[\w./-]+\.[\w(*]")
 _NODE_HEAD = re.compile(rb"(?:(?:file://|node:|/|[A-Z]:\\)[^\s:]*:\d+(?:\n|\Z)|Uncaught |\(node:\d+\))")
 _NODE = re.compile(rb"(?:[A-Za-z_$][\w$]*)?(?:Error|Exception)\b|Node\.js v\d|Thrown at:")
 _HEAD_BYTES = 512  # where a kind of trace is recognised: its first line
@@ -45,18 +44,18 @@ def continues(record: bytes | bytearray, line: bytes, *, after_blank: bool = Fal
         line: the next one that is not blank.
         after_blank: whether blank lines stand between them.
     """
-    if not after_blank:
-        if _ALWAYS.match(line):
-            return True
-        if _EXCEPTION.match(line, 0, _HEAD_BYTES):
-            return not _EXCEPTION.match(record, 0, _HEAD_BYTES) and _TRACEBACK not in record
+    if not after_blank and _ALWAYS.match(line):
+        return True
     if _TRACEBACK in record:
         if _PYTHON_CHAIN.match(line):
             return True
         indented = record.startswith((b" ", b"\t"), record.rfind(b"\n") + 1)
         return not after_blank and indented and _PYTHON_END.match(line) is not None
+    if not after_blank and _EXCEPTION.match(line, 0, _HEAD_BYTES):
+        return not _EXCEPTION.match(record, 0, _HEAD_BYTES)
     if _GO_HEAD.search(record, 0, _HEAD_BYTES):
-        return _GO.match(line) is not None
+        is_call = line.endswith(b")") and _GO_CALL.match(line, 0, _HEAD_BYTES) is not None
+        return is_call or _GO.match(line) is not None
     return _NODE_HEAD.match(record, 0, _HEAD_BYTES) is not None and _NODE.match(line) is not None
 
 

@@ -61,8 +61,7 @@ class Cutter:
             open_record.take(buffer[start:end], end + 1, records)
             start = end + 1
         if last and start < len(buffer):
-            open_record.take(buffer[start:], len(buffer), records)
-            open_record.flags |= PARTIAL
+            open_record.take(buffer[start:], len(buffer), records, PARTIAL)
         if close or last:
             open_record.emit(records)
         return records
@@ -80,7 +79,7 @@ class _OpenRecord:
         self._after_blank = False
         self.flags = 0
 
-    def take(self, line: bytes, end: int, records: list[Record]) -> None:
+    def take(self, line: bytes, end: int, records: list[Record], flags: int = 0) -> None:
         """Add a line, or begin anew with it."""
         line = line.removesuffix(b"\r")
         if not line or line.isspace():
@@ -91,7 +90,7 @@ class _OpenRecord:
         if self._lines:
             self._data += b"\n\n" if self._after_blank else b"\n"
         self._data += line[: self._max_bytes]
-        self.flags |= TRUNCATED if len(line) > self._max_bytes else 0
+        self.flags |= flags | (TRUNCATED if len(line) > self._max_bytes else 0)
         self._lines += 1
         self._end, self._after_blank = end, False
         if self._max_lines == 1 or (self._lines == 1 and is_complete(line)):

@@ -193,8 +193,8 @@ class FollowedFile:
             start = os.lseek(self._opened(), 0, os.SEEK_DATA)
         except OSError:  # all of it is a hole
             start = self.size
-        if start == 0:
-            start = len(buffer) - len(buffer.lstrip(b"\0"))
+        block = os.pread(self._opened(), len(buffer), start)  # the hole ends with a block, not with the last NUL
+        start += len(block) - len(block.lstrip(b"\0"))
         before = os.pread(self._opened(), min(ANCHOR_SPAN, start), max(0, start - ANCHOR_SPAN))
         return Reading(self, [], start, b"", self.position_at(start, before), at_end=False)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spooling import make_batch, same
 
-from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch
+from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch, FilePosition
 from logstreamd.wire.batch_codec import BatchVersionError, CorruptBatch, decode_batch, encode_batch, encoded_bytes
 
 
@@ -107,3 +107,40 @@ def test_tables_that_point_outside_are_refused(damage, message) -> None:  # type
     damage(batch)
     with pytest.raises(CorruptBatch, match=message):
         decode_batch(encode_batch(batch))
+
+
+def lines_of_files() -> Batch:
+    batch = make_batch("files", source="file")
+    batch.positions = {
+        (1, 2): FilePosition(1, 2, 300, b"anchor-1", "/logs/app.log"),
+        (2**64 - 1, 2**64 - 1): FilePosition(2**64 - 1, 2**64 - 1, 2**63, b"anchor-2", "/logs/app-2.log"),
+    }
+    return batch
+
+
+def test_how_far_files_are_read_travels_in_the_batch() -> None:
+    batch = lines_of_files()
+    body = encode_batch(batch)
+    decoded = decode_batch(body)
+    assert same(decoded, batch)
+    assert decoded.positions == batch.positions
+    assert encoded_bytes(batch) == len(body)
+    assert decoded.address(0) is None
+
+
+def test_a_batch_of_messages_is_written_as_by_earlier_versions() -> None:
+    assert encode_batch(make_batch("messages"))[4:6] == b"\1\0"
+    assert decode_batch(encode_batch(make_batch("messages"))).positions is None
+
+
+def test_a_batch_of_files_that_moved_nowhere_is_still_one_of_files() -> None:
+    batch = make_batch("files")
+    batch.positions = {}
+    assert decode_batch(encode_batch(batch)).positions == {}
+
+
+def test_every_truncation_of_positions_is_found() -> None:
+    content = encode_batch(lines_of_files())[:-4]
+    for end in range(len(content)):
+        with pytest.raises(CorruptBatch):
+            decode_batch(resealed(content[:end]))
