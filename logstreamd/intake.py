@@ -105,7 +105,9 @@ class Intake:
             await one.stop()
             given_up = await one.gatherer.flush(_FLUSH_SECONDS)
             if given_up and isinstance(one, FileInput):
-                _log.warning("the spool did not take what was read: the next run reads it", input=one.name, frames=given_up)
+                _log.warning(
+                    "the spool did not take what was read: the next run reads it", input=one.name, frames=given_up
+                )
             elif given_up:
                 _log.error("messages lost: the spool did not take them", input=one.name, frames=given_up)
 
@@ -198,7 +200,6 @@ class Intake:
             idle_timeout_seconds=config.idle_timeout_seconds,
             frame_deadline_seconds=config.frame_deadline_seconds,
         )
-
 
     def _build_file_input(self, config: FileInputConfig, gatherer: Gatherer) -> FileInput:
         mirror = config.mirror

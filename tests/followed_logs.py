@@ -1,4 +1,4 @@
-"""A collector beside a log that is written, rotated and read, with crashes: what is durable is what a batch took along."""
+"""A collector beside a log that is written, rotated and read, with crashes; durable is what a batch took along."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ STEP_SECONDS = 0.1
 class Reader:
     """The daemon's side: collects, makes batches durable, crashes and comes back."""
 
-    def __init__(self, pattern: Path, *, max_frame_bytes: int = 1024, max_record_lines: int = 1, max_open: int = 8) -> None:
+    def __init__(
+        self, pattern: Path, *, max_frame_bytes: int = 1024, max_record_lines: int = 1, max_open: int = 8
+    ) -> None:
         self.pattern = pattern
         self.options = {"max_frame_bytes": max_frame_bytes, "max_record_lines": max_record_lines}
         self.max_open = max_open

@@ -51,7 +51,9 @@ def read_directory(value: object) -> Path:
 def read_patterns(value: object) -> tuple[str, ...]:
     """Return patterns of file names with ``~`` expanded; raise ValueError when one is not absolute then."""
     if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= _MAX_PATTERNS:
-        raise ValueError(f"must be a list of 1..{_MAX_PATTERNS} patterns such as /var/log/app/*.log (got {shown(value)})")
+        raise ValueError(
+            f"must be a list of 1..{_MAX_PATTERNS} patterns such as /var/log/app/*.log (got {shown(value)})"
+        )
     return tuple(map(_read_pattern, value))
 
 

@@ -1,7 +1,7 @@
 """A batch → rows, whether its frames are messages of a socket or lines of files.
 
-Messages take the way of :mod:`.implementation`, untouched by this. Lines of files are parsed in Python, one by one: they
-come in more shapes than a compiled parser is worth for (10 us a line, with the survey compiled).
+Messages take the way of :mod:`.implementation`, untouched by this. Lines of files are parsed in Python, one by one:
+they come in more shapes than a compiled parser is worth for (10 us a line, with the survey compiled).
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ _EXCEPTION = re.compile(
 )
 _TRACEBACK = b"Traceback (most recent call last):"
 _PYTHON_END = re.compile(rb"[A-Za-z_][\w.]*(?::|\Z)")
-_PYTHON_CHAIN = re.compile(
-    rb"During handling of the above|The above exception was|Traceback \(most recent|  \+ Exception"
-)
+_PYTHON_CHAIN = re.compile(rb"During handling of the above|The above exception was|Traceback \(most recent")
 _GO_HEAD = re.compile(rb"panic: |fatal error: |runtime: ")
 _GO = re.compile(rb"goroutine \d+ |created by |exit status \d|\[signal |\[recovered\]|runtime stack:")
 _GO_CALL = re.compile(rb"[\w./-]+\.[\w(*]")

@@ -193,7 +193,11 @@ def test_status_and_metrics_tell_of_every_file(make_daemon: StartDaemon, logs: P
     assert (shown["position"], shown["lag_bytes"], shown["lines"], shown["records"]) == (shown["size"], 0, 4, 2)
     assert files["problems"] == {str(logs / "directory.log"): "not a regular file"}
     metrics = daemon.get("/metrics").body.decode()
-    for line in ('file_lines_total{input="file"} 4.0', 'followed_files{input="file"} 1.0', 'file_lag_bytes{input="file"} 0.0'):
+    for line in (
+        'file_lines_total{input="file"} 4.0',
+        'followed_files{input="file"} 1.0',
+        'file_lag_bytes{input="file"} 0.0',
+    ):
         assert f"logstreamd_{line}" in metrics
     daemon.stop()
     (copy,) = mirror.glob("api.log-*.jsonl")

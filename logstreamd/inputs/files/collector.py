@@ -1,14 +1,16 @@
 """All files of one input: what there is to read, what was rotated, what is gone.
 
-A *look* compares what lies in the directories with what is known; a *turn* reads on where there is more. ``stat`` is the
-truth for both. What a look or a turn moves without giving out a record (a truncated file begins anew, its copy is taken up
-where it had been read) is handed over with the next records: all of it becomes durable in one step.
+A *look* compares what lies in the directories with what is known; a *turn* reads on where there is more. ``stat`` is
+the truth for both. What a look or a turn moves without giving out a record (a truncated file begins anew, its copy is
+taken up where it had been read) is handed over with the next records: all of it becomes durable in one step.
+
+Once a name is followed, all its rotated files are known, read or not; so one that is unknown has unread lines.
 
 ============================= ========================================================================================
 rename                         the inode has another name: it is read on, the new file under the old name from its start
 copy and truncate              the content before the position is another one: the rest is read from the copy, which is
                                recognised by the anchor; then the file from its start
-while the daemon was away      the same; rotated files that are newer than the one read last, and unknown, are read whole
+while the daemon was away      the same; rotated files that are newer than the one read last are read whole
 gone                           read to its end while it is open; its position is forgotten after a day
 ============================= ========================================================================================
 """

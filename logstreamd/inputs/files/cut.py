@@ -1,11 +1,11 @@
 """Bytes of a file → records: a line, or the lines of a stack trace joined by line feeds.
 
-A record ends where the next one begins, so the last one stays open until there is more, or until it is told that nothing
-more will come for now. Nothing is kept between two calls: what was not cut is read again. A line ends with LF; a CR before
-it and blank lines belong to no record.
+A record ends where the next one begins, so the last one stays open until there is more, or until it is told that
+nothing more will come for now. Nothing is kept between two calls: what was not cut is read again. A line ends with LF;
+a CR before it and blank lines belong to no record.
 
-Bounds: a record has at most ``max_record_lines`` lines and ``max_frame_bytes`` bytes; what goes beyond becomes a record of
-its own. A single longer line is cut there and marked, and its rest is skipped.
+Bounds: a record has at most ``max_record_lines`` lines and ``max_frame_bytes`` bytes; what goes beyond becomes a record
+of its own. A single longer line is cut there and marked, and its rest is skipped.
 """
 
 from __future__ import annotations

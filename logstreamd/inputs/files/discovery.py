@@ -25,7 +25,7 @@ from logstreamd.wire.batch import FileKey
 __all__ = ["Discovery", "Found"]
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z", ".lzma", ".tgz")
-# What rotation adds: behind the whole name, or (dates only, worker-1.log is no past of worker.log) before the extension.
+# What rotation adds: behind the name, or before the extension (dates only: worker-1.log is no past of worker.log).
 _SUFFIX = re.compile(r"(?:[.\-_]\d[\d.\-_T:]*|\.old|\.bak|\.prev)$")
 _DATE_INSIDE = re.compile(r"[.\-_](?:\d{8}|\d{4}-\d\d-\d\d)[\d.\-_T:]*(?=\.[^.]*$)")
 
@@ -74,7 +74,7 @@ class Discovery:
             known: names that are followed, though there may be no file of that name at present.
         """
         self.problems = {}
-        names = {path for pattern in self._patterns for path in glob.iglob(pattern, recursive=True)}
+        names = {path for pattern in self._patterns for path in glob.iglob(pattern, recursive=True)}  # noqa: PTH207
         usable = {path for path in names if self._is_usable(path)}
         live = {path for path in usable if _live_name(path, usable) is None}
         past = {path: of for path, of in _pasts(live, live.union(known)) if self._is_usable(path)}

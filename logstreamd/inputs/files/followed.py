@@ -1,8 +1,8 @@
 """One followed file: how far it is read, and whether it is still the same content.
 
-A position is the offset of the first byte that is in no batch yet, with an *anchor*: a digest of the last bytes before it.
-Every read begins with these bytes. Are they others, the file was truncated and written anew, or its inode belongs to
-another file now; that is noticed however much has been written since.
+A position is the offset of the first byte that is in no batch yet, with an *anchor*: a digest of the last bytes before
+it. Every read begins with these bytes. Are they others, the file was truncated and written anew, or its inode belongs
+to another file now; that is noticed however much has been written since.
 """
 
 from __future__ import annotations

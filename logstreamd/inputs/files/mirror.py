@@ -1,7 +1,7 @@
 """A copy of what was collected: for each source a file of JSON lines, rotated by size, and ``collection_stats.json``.
 
-For people and for programs that read files. The copy follows what is read, not what is stored: after a kill some records
-may be in it twice. A disk that fails here costs the copy, never the collection.
+For people and for programs that read files. The copy follows what is read, not what is stored: after a kill some
+records may be in it twice. A disk that fails here costs the copy, never the collection.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from logstreamd.wire.file_rows import encode_batch_rows
 from logstreamd.wire.line_level import find_level
 from logstreamd.wire.policy import Policy
 
-GENERATED = b"2026-11-22 02:23:45 | INFO    | abc-1234 | user-service | user-67890 | req-xyz789 | 142ms | User login | twice"
+GENERATED = (
+    b"2026-11-22 02:23:45 | INFO    | abc-1234 | user-service | user-67890 | req-xyz789 | 142ms | User login | twice"
+)
 ACCESS = b'192.0.2.1 - ana [22/Nov/2026:02:10:00 +0100] "GET /users HTTP/1.1" %d 512 "-" "curl"'
 
 

@@ -46,7 +46,7 @@ NODE = [
     "",
     "Node.js v20.1.0",
 ]
-PRETTY = ['{', '  "level": "error",', '  "message": "x"', '}']
+PRETTY = ["{", '  "level": "error",', '  "message": "x"', "}"]
 NEXT = "2026-11-22 03:00:01 INFO next"
 
 
