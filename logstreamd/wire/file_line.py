@@ -16,7 +16,8 @@ row's columns and, under these names (the duration as the number ``duration_ms``
 
 For all of them the level is what the line says (:mod:`.line_level`), where its format has none; else notice. A line
 that names no service is of the input's (``Policy.service``), or of its file: ``/logs/user-service.log`` is
-``user-service``. The path of the file is ``attrs["file"]``, or ``attrs["logstreamd"]["file"]`` where the line has a ``file`` of its own.
+``user-service``. The path of the file is ``attrs["file"]``, or ``attrs["logstreamd"]["file"]`` where the line has a
+``file`` of its own.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ async def wake_on_events(directories: Iterable[str], wake: asyncio.Event) -> Non
         stop = asyncio.Event()
         try:
             if present:
-                steps = {"debounce": _DEBOUNCE_MS, "step": _DEBOUNCE_MS}
-                async for _ in awatch(*present, watch_filter=None, recursive=False, stop_event=stop, **steps):
+                events = awatch(*present, watch_filter=None, recursive=False, debounce=_DEBOUNCE_MS, stop_event=stop)
+                async for _ in events:
                     wake.set()
         except (OSError, RuntimeError) as error:  # no watches left (inotify), or the directory went away
             _log.info("file events are not available, looking on a timer", problem=str(error))
