@@ -170,9 +170,8 @@ def slices_of(ranges: Iterable[Range], cuts: list[Cut]) -> Iterator[Slice]:
     """Yield the parts of disjoint ranges that lie in some times, which are disjoint and in order."""
     for one in ranges:
         begin, end = day_bounds(one.day)
-        begin, end = max(begin, one.ts_min), min(end, one.ts_max + _MICROSECOND)
         for start, until in cuts:
-            if start < end and begin < until:
+            if start <= one.ts_max and one.ts_min < until:
                 yield Slice(max(begin, start), min(end, until), one.first_id, one.last_id)
 
 
@@ -227,15 +226,15 @@ class TallyStatement:
         return "\nUNION ALL\n".join(counted)
 
     def of_blocks(
-        self, slices: Sequence[Slice], length: timedelta, origin: datetime, block_ids: Sequence[int], limit: int
+        self, slices: Sequence[Slice], blocks: Sequence[Range], length: timedelta, origin: datetime, limit: int
     ) -> str:
         """Return the query ``of_blocks``.
 
         Args:
-            slices: where the rows are, one at least.
+            slices: where the rows are, one at least. What they have besides the blocks is left out.
+            blocks: in the order of ids, and without a common one.
             length: of each step.
             origin: where one begins.
-            block_ids: the first ids of the blocks, in order.
             limit: tallies at most.
         """
         return self._fill(
@@ -243,25 +242,27 @@ class TallyStatement:
             rows=self._rows(slices),
             length=self._bind(length),
             origin=self._bind(origin),
-            block_ids=self._bind(block_ids),
+            first_ids_of_blocks=self._bind([block.first_id for block in blocks]),
+            last_ids_of_blocks=self._bind([block.last_id for block in blocks]),
             limit=self._bind(limit),
         )
 
     def _rows(self, slices: Sequence[Slice]) -> str:
-        bounds = {
-            "start": self._bind(min(one.begin for one in slices)),
-            "end": self._bind(max(one.end for one in slices)),
-            "filter": self._holes["filter"],
-        }
+        start, end = min(one.begin for one in slices), max(one.end for one in slices)
+        bounds = {"start": self._bind(start), "end": self._bind(end), "filter": self._holes["filter"]}
         if len(slices) <= _MOST_LISTED:
-            return fill(_SQL["rows"], slices=" OR ".join(map(self._slice, slices)), **bounds)
+            listed = " OR ".join(self._slice(one, start, end) for one in slices)
+            return fill(_SQL["rows"], slices=listed, **bounds)
         columns = ("begins", "ends", "first_ids", "last_ids")
         holes = {name: self._bind([one[number] for one in slices]) for number, name in enumerate(columns)}
         return fill(_SQL["rows_of_many"], **holes, **bounds)
 
-    def _slice(self, one: Slice) -> str:
-        begin, until, first, last = map(self._bind, one)
-        return fill(_SQL["slice"], begin=begin, until=until, first=first, last=last)
+    def _slice(self, one: Slice, start: datetime, end: datetime) -> str:
+        """Return the condition for a slice, of what is between two times."""
+        ids = fill(_SQL["ids"], first=self._bind(one.first_id), last=self._bind(one.last_id))
+        if (one.begin, one.end) == (start, end):  # one look into an index less
+            return ids
+        return fill(_SQL["ids_between"], ids=ids, begin=self._bind(one.begin), until=self._bind(one.end))
 
     def _fill(self, query: str, **holes: str) -> str:
         return fill(_SQL[query], **self._holes, **holes)

@@ -6,9 +6,10 @@ has can be added and taken away again; see :mod:`logstreamd.query.recent_blocks`
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from logstreamd.query.block_conditions import BlockConditions
 from logstreamd.query.filter import Filter
-from logstreamd.query.ranges import day_bounds, merge_ranges
+from logstreamd.query.ranges import Range, merge_ranges
 from logstreamd.query.recent_blocks import Unit
 from logstreamd.query.scope import EARLIEST, LATEST, Scope
 from logstreamd.query.tallies import Kind, TallyStatement, slices_of
@@ -29,6 +30,8 @@ __all__ = ["Found", "Group", "Tally", "TallyBook", "TooManyTalliesError", "porti
 _SQL = load_queries("tallies.sql", package="logstreamd.query")
 _MOST_TALLIES = 200_000  # found at once: some 60 MB
 _MOST_ROWS = 1_000_000  # read at once
+_BRIDGED_ROWS = 2_048  # to read them takes about as long as another look into the BRIN of a large day
+_MICROSECOND = timedelta(microseconds=1)
 _by_day = attrgetter("day")
 _by_day_and_id = attrgetter("day", "first_id")
 
@@ -142,9 +145,10 @@ async def read_units(connection: Connection, book: TallyBook, units: Iterable[Un
     """
     found: list[tuple[Unit, Tally]] = []
     for day, of_day in groupby(units, key=_by_day):
-        matching = await _matching(connection, book.kind.filter, day, list(of_day))
+        listed = list(of_day)
+        matching = await _matching(connection, book.kind.filter, day, listed)
         if matching:
-            found += await _read_day(connection, book, day, matching)
+            found += await _read_day(connection, book, listed, matching)
         if len(found) > _MOST_TALLIES:
             raise TooManyTalliesError
     return found
@@ -164,25 +168,52 @@ def portions_of(units: Iterable[Unit]) -> Iterator[list[Unit]]:
         yield portion
 
 
-async def _matching(connection: Connection, tree: Filter, day: date, units: list[Unit]) -> list[Unit]:
+async def _matching(connection: Connection, tree: Filter, day: date, units: list[Unit]) -> set[Unit]:
     """Return the units that may have lines that pass a filter."""
     conditions = BlockConditions(Scope(EARLIEST, LATEST, tree), 3)
     if conditions.by_reason.keys() == {"time"}:
-        return units
+        return set(units)
     statement = fill(_SQL["blocks_with"], conditions=conditions.all())
     asked = [first_id for unit in units for first_id in unit.block_ids]
     rows = await connection.fetch(statement, day, asked, *conditions.parameters)
     matching = {row["first_id"] for row in rows}
-    return [unit for unit in units if not matching.isdisjoint(unit.block_ids)]
+    return {unit for unit in units if not matching.isdisjoint(unit.block_ids)}
 
 
-async def _read_day(connection: Connection, book: TallyBook, day: date, units: list[Unit]) -> list[tuple[Unit, Tally]]:
-    slices = list(slices_of(merge_ranges(unit.as_range() for unit in units), [day_bounds(day)]))
+async def _read_day(
+    connection: Connection, book: TallyBook, units: list[Unit], matching: set[Unit]
+) -> list[tuple[Unit, Tally]]:
+    asked = [unit for unit in units if unit in matching]
+    time = min(unit.ts_min for unit in asked), max(unit.ts_max for unit in asked) + _MICROSECOND
+    slices = list(slices_of(_bridged(units, matching), [time]))
     statement = TallyStatement(book.kind)
-    block_ids = [unit.first_id for unit in units]
-    text = statement.of_blocks(slices, book.step, EARLIEST + book.phase, block_ids, _MOST_TALLIES + 1)
+    ranges = [unit.as_range() for unit in asked]
+    text = statement.of_blocks(slices, ranges, book.step, EARLIEST + book.phase, _MOST_TALLIES + 1)
     rows: Iterable[Any] = await connection.fetch(text, *statement.parameters)
     return [
-        (units[block - 1], Tally(at, tuple(group), value, lines, part, last))
+        (asked[block - 1], Tally(at, tuple(group), value, lines, part, last))
         for block, group, value, at, lines, part, last in rows
     ]
+
+
+def _bridged(units: list[Unit], matching: set[Unit]) -> Iterator[Range]:
+    """Yield ranges of ids with all units that match; few others of the units between them are in there as well."""
+    begins = [one.first_id for one in merge_ranges(unit.as_range() for unit in units)]
+    for _, neighbours in groupby(units, key=lambda unit: bisect_right(begins, unit.first_id)):
+        run: Range | None = None
+        skipped = 0
+        for unit in neighbours:
+            if unit not in matching:
+                skipped += unit.rows
+                continue
+            if run is not None and skipped > _BRIDGED_ROWS:
+                yield run
+                run = None
+            run = unit.as_range() if run is None else _prolonged(run, unit)
+            skipped = 0
+        if run is not None:
+            yield run
+
+
+def _prolonged(run: Range, unit: Unit) -> Range:
+    return replace(run, last_id=unit.last_id, ts_min=min(run.ts_min, unit.ts_min), ts_max=max(run.ts_max, unit.ts_max))

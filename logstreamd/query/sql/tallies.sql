@@ -6,8 +6,11 @@
 -- The outer bounds are for the planner, who takes the partitions of other days out.
 SELECT * FROM logs WHERE ts >= <start>::timestamptz AND ts < <end>::timestamptz AND (<slices>) AND <filter>
 
--- slice --
-ts >= <begin>::timestamptz AND ts < <until>::timestamptz AND id BETWEEN <first>::bigint AND <last>::bigint
+-- ids --
+id BETWEEN <first>::bigint AND <last>::bigint
+
+-- ids_between --
+(<ids> AND ts >= <begin>::timestamptz AND ts < <until>::timestamptz)
 
 -- rows_of_many --
 -- Slice by slice, a look into the BRIN each.
@@ -86,15 +89,16 @@ SELECT day, first_id, last_id, ts_min, ts_max, row_count FROM blocks WHERE ts_ma
 SELECT first_id FROM blocks WHERE day = $1 AND first_id = ANY ($2::bigint[]) AND <conditions>
 
 -- of_blocks --
--- Each row belongs to the last block that does not begin behind it.
+-- Each row belongs to the last block that does not begin behind it, or to none of those that are asked for.
 SELECT block, ARRAY[<listed>]::text[] AS "group", value, step, count(*) AS lines, count(*) FILTER (WHERE part) AS part, max(ts) AS last
 FROM (
-    SELECT width_bucket(id, <block_ids>::bigint[]) AS block, <keys> date_bin(<length>::interval, ts, <origin>::timestamptz) AS step,
-           <part> AS part, ts
+    SELECT id, width_bucket(id, <first_ids_of_blocks>::bigint[]) AS block, <keys>
+           date_bin(<length>::interval, ts, <origin>::timestamptz) AS step, <part> AS part, ts
     FROM (
         <rows>
     ) AS logs
 ) AS found
+WHERE id <= (<last_ids_of_blocks>::bigint[])[block]
 GROUP BY block, <names> value, step
 LIMIT <limit>::integer
 
