@@ -1,5 +1,6 @@
 # Each verb sets up what it needs in .venv and is quick when that is there already.
 #   make run        the daemon, on an embedded PostgreSQL       ARGS="--config FILE"
+#   make demo       daemon, logs and an incident, with a tour   ARGS="--seconds 60"
 #   make test       the default test suite
 #   make test-all   and the long runs
 #   make check      style, types, layers
@@ -17,10 +18,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
 	done)
 
-.PHONY: run test test-all check bench fuzz clean
+.PHONY: run demo test test-all check bench fuzz clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/logstreamd run $(ARGS)
+
+demo: $(VENV)/.run
+	@exec $(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto $(ARGS)

@@ -1,0 +1,1 @@
+"""``make demo``: the daemon, two sources of logs and an incident, with a tour on the terminal."""
