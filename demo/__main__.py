@@ -23,8 +23,8 @@ from generator.stop import Stop, on_hangup, stopped_by_signals
 __all__ = ["main"]
 
 _START_SECONDS = 120  # initdb on a slow, busy disk
-_FIRST_INCIDENT_SECONDS = 15  # long enough to see how it usually looks
-_INCIDENT_EVERY_SECONDS = 90  # the alert of the one before has resolved 40 s after its begin
+_FIRST_INCIDENT_SECONDS = 10  # long enough to see how it usually looks
+_INCIDENT_EVERY_SECONDS = 60  # the alert of the one before has resolved half a minute after its begin
 _COUNTS_EVERY_SECONDS = 5
 
 

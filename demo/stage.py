@@ -13,7 +13,7 @@ from demo.processes import Process, free_port
 __all__ = ["INCIDENT_RATE", "INCIDENT_SECONDS", "Addresses", "Stage"]
 
 INCIDENT_RATE = 20
-INCIDENT_SECONDS = 15
+INCIDENT_SECONDS = 10
 _HERE = Path(__file__).parent
 # The daemon drains its queue for up to 20 s (writer.drain_timeout_seconds), then ends its PostgreSQL.
 _DAEMON_GRACE_SECONDS = 45
