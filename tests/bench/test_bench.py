@@ -48,6 +48,8 @@ def test_every_stage_is_measured_with_both_twins_where_there_are_two(postgres: E
         "encode",
         "encode",
         "encode",
+        "of that: survey",
+        "of that: survey",
     ]
 
 
