@@ -196,6 +196,7 @@ def test_lines_that_nobody_takes_are_told_and_the_exit_code_says_so() -> None:
     assert f"http http://{address}: circuit open, tried again every 5 s" in done.stderr
 
 
+SEEDS = {"udp": 1, "tcp": 2, "octets": 3, "http": 4}
 WAYS = {
     "udp": (["--udp", "{udp}"], "attrs->'log@32473'->>'id'", "rfc5424"),
     "tcp": (["--tcp", "{tcp}"], "attrs->'log@32473'->>'id'", "rfc5424"),
@@ -215,7 +216,19 @@ def test_a_daemon_gets_each_line_once(daemon: DaemonProcess, database: Database,
     file = tmp_path / "sent.csv"
     done = generate(
         *(flag.format(udp=udp, tcp=tcp, http=daemon.url) for flag in flags),
-        *("--count", "5000", "--rate", "5000", "--format", "csv", "--output-file", str(file)),
+        # Ids are short: of four times 5,000 random ones some would be equal, with these seeds none are.
+        *(
+            "--count",
+            "5000",
+            "--rate",
+            "5000",
+            "--seed",
+            str(SEEDS[way]),
+            "--format",
+            "csv",
+            "--output-file",
+            str(file),
+        ),
     )
     assert done.returncode == 0, done.stderr
     with file.open(newline="") as text:
