@@ -102,8 +102,6 @@ def test_a_wrong_password_is_named_and_the_right_one_helps_without_a_restart(
             "CREATE TABLE logs_default PARTITION OF logs DEFAULT",
             "no partition of relation",
             id="missing partitions",
-            # Seen to fail once in some ten runs: the daemon was gone. To be found.
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             "ALTER DATABASE {name} SET default_transaction_read_only = on",

@@ -7,13 +7,14 @@ FROM blocks
 GROUP BY day
 
 -- partition_sizes --
-SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS day, pg_total_relation_size(child.oid) AS byte_count
+-- A partition that was dropped a moment ago has no size any more.
+SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS day, coalesce(pg_total_relation_size(child.oid), 0) AS byte_count
 FROM pg_inherits
 JOIN pg_class AS child ON child.oid = inhrelid
 WHERE inhparent = 'public.logs'::regclass AND child.relname ~ '^logs_\d{8}$' AND NOT inhdetachpending
 
 -- unplaced_size --
-SELECT pg_total_relation_size('public.logs_default')
+SELECT coalesce(pg_total_relation_size(to_regclass('public.logs_default')), 0)
 
 -- folded_rows --
 SELECT count(*) FROM folded_counts WHERE minute >= $1 AND minute < $2
