@@ -12,65 +12,26 @@ that was made to fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["CLOSE_REASONS", "DROP_REASONS", "ROTATION_KINDS", "TAIL_SKIP_REASONS", "LedgerLine", "Metrics"]
+from logstreamd.ledger import LedgerLine
+from logstreamd.metric_labels import (
+    ALERT_DROP_REASONS,
+    DELIVERY_OUTCOMES,
+    DROP_REASONS,
+    EVALUATION_OUTCOMES,
+    ROTATION_KINDS,
+    TAIL_SKIP_REASONS,
+)
 
-DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
-"""Why a received frame was not kept: the closed set of the label ``reason``.
-
-``refused``: the sender was told and sends it again. ``duplicate``: a request that came again; its first copy is stored.
-The others are losses.
-"""
-
-CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
-"""Why a connection ended: the closed set of the label ``reason``."""
-
-ROTATION_KINDS = ("renamed", "truncated")
-"""How a followed file was rotated: the closed set of the label ``kind``."""
-
-TAIL_SKIP_REASONS = ("slow", "unread")
-"""Why a live tail does without a row: the closed set of the label ``reason``."""
-
-DELIVERY_OUTCOMES = ("delivered", "failed", "rejected")
-"""How an attempt to deliver a message ended: the closed set of the label ``outcome``. A failed one is repeated."""
-
-EVALUATION_OUTCOMES = ("ok", "failed")
-"""How an evaluation of a rule ended: the closed set of the label ``outcome``."""
-
-ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
-"""Why an alert was not told: the closed set of the label ``reason``."""
+__all__ = ["Metrics"]
 
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ROWS = (1, 10, 100, 1_000, 4_000, 8_000, 16_384, 32_768, 65_536)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """The ledger of one input, in frames."""
-
-    received: int
-    recovered: int
-    stored: int
-    quarantined: int
-    dropped: int
-    spooled: int
-    in_flight: int
-
-    @property
-    def imbalance(self) -> int:
-        """Frames that came in and are nowhere (positive), or came out of nowhere (negative); 0 when all is well."""
-        out = self.stored + self.quarantined + self.dropped + self.spooled + self.in_flight
-        return self.received + self.recovered - out
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the terms and the imbalance by name."""
-        return {**asdict(self), "imbalance": self.imbalance}
 
 
 class Metrics:

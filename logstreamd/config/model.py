@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     ConfigDict,
@@ -26,7 +26,9 @@ from logstreamd.config import consistency
 from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
-from logstreamd.config.names import read_directory, read_name, read_patterns, read_service, read_state_dir, read_zone
+from logstreamd.config.http import HttpConfig
+from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, UdpInput, ZoneName
+from logstreamd.config.names import read_state_dir
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
@@ -50,10 +52,6 @@ __all__ = [
 ]
 
 _DAY_SECONDS = 86_400.0
-
-
-ZoneName: TypeAlias = Annotated[str, PlainValidator(read_zone)]
-InputName: TypeAlias = Annotated[str, PlainValidator(read_name)]
 
 
 class DatabaseConfig(Section):
@@ -88,106 +86,6 @@ class TimestampsConfig(Section):
     max_past: Annotated[float, Duration(0, 366 * _DAY_SECONDS, bare=False)] = 7 * _DAY_SECONDS
     # Upper bound: partitions are made two days ahead; a day leaves the other one for a late maintenance task.
     max_future: Annotated[float, Duration(0, _DAY_SECONDS, bare=False)] = 600.0
-
-
-class _InputSection(Section):
-    """What every input has."""
-
-    name: InputName = ""
-    """The metrics' label and the column ``input``. Not given: the type, numbered where taken."""
-    zone: ZoneName = ""
-    """Zone of stamps that carry none. Not given: ``timestamps.default_zone``."""
-    # Lower bound: RFC 5424 section 6.1 obliges a receiver to 480 bytes and advises 2048; 1 KiB serves small
-    # devices. Upper bound: half of a batch's default bytes; larger things than a log line belong elsewhere.
-    max_frame_bytes: Annotated[int, Size(KIB, MIB)] = 64 * KIB
-
-
-class UdpInput(_InputSection):
-    """Datagrams, one message each (RFC 5426)."""
-
-    listen: ListenAddress
-
-    type: Literal["udp"] = "udp"
-    # Lower bound: one datagram of the largest size. Upper bound: the kernel doubles the value in a 32-bit integer.
-    receive_buffer_bytes: Annotated[int, Size(64 * KIB, 512 * MIB)] = 16 * MIB
-
-
-class TcpInput(_InputSection):
-    """Connections, octet-counted or newline-framed messages mixed as they come (RFC 6587)."""
-
-    listen: ListenAddress
-
-    type: Literal["tcp"] = "tcp"
-    # Upper bound: the shipped unit's LimitNOFILE=65536, less what the rest of the daemon opens.
-    max_connections: Annotated[int, WholeNumber(1, 65_000)] = 1000
-    # Lower bound: below a second a sender that pauses between two lines would be cut off. Upper bound: a week; use 0.
-    idle_timeout_seconds: Annotated[float, Duration(1, 7 * _DAY_SECONDS, zero_means="never")] = 600.0
-    # From a frame's first byte to its last. Upper bound: an hour of holding half a frame is an attack, not a slow line.
-    frame_deadline_seconds: Annotated[float, Duration(1, 3600)] = 30.0
-
-
-class MirrorConfig(Section):
-    """A copy of what a file input collected, as files of JSON lines."""
-
-    directory: Annotated[Path, PlainValidator(read_directory)]
-    # Lower bound: one record of the largest size. Upper bound: what an editor still opens.
-    max_bytes: Annotated[int, Size(2 * MIB, 16 * GIB)] = 64 * MIB
-    # Upper bound: each one is renamed at every rotation.
-    files: Annotated[int, WholeNumber(1, 100)] = 3
-
-
-class FileInput(_InputSection):
-    """Lines of log files, followed as they grow and are rotated."""
-
-    type: Literal["file"] = "file"
-    # Upper bound: every pattern is a walk through its directories at every look.
-    paths: Annotated[tuple[str, ...], PlainValidator(read_patterns)]
-    service: Annotated[str | None, PlainValidator(read_service)] = None
-    """Whose lines are that name no service. Not given: the name of the file."""
-    # Lower bound: a look at a thousand files takes 5 ms. Upper bound: the longest a new file should stay unseen.
-    poll_interval_seconds: Annotated[float, Duration(0.1, 60)] = 1.0
-    join_stack_traces: bool = True
-    # How long the last record waits for more of it. Upper bound: so long a line stays invisible.
-    join_timeout_seconds: Annotated[float, Duration(0.05, 60)] = 0.5
-    # Upper bound: a trace longer than that is a loop.
-    join_max_lines: Annotated[int, WholeNumber(2, 10_000)] = 500
-    # Upper bound: a part of the shipped unit's LimitNOFILE=65536.
-    max_open_files: Annotated[int, WholeNumber(1, 10_000)] = 256
-    mirror: MirrorConfig | None = None
-
-    @property
-    def listen(self) -> str:
-        """What it reads, as one word for messages."""
-        return ",".join(self.paths)
-
-
-Input: TypeAlias = Annotated[UdpInput | TcpInput | FileInput, Field(discriminator="type")]
-
-
-class HttpConfig(Section):
-    """The HTTP listener: ingest, search, metrics, the page."""
-
-    listen: ListenAddress = ListenAddress("127.0.0.1", 8514)
-    # Upper bounds of the two: a body is held in memory while it is read, compressed and not.
-    max_body_bytes: Annotated[int, Size(KIB, 256 * MIB)] = 16 * MIB
-    max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
-    # Upper bound: the answer lists rejected lines, so a body of nothing else must stay an answer of reasonable size.
-    max_lines: Annotated[int, WholeNumber(1, 1_000_000)] = 100_000
-    # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
-    max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
-    # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
-    query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
-    # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
-    max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000
-    # Upper bound: an export is sent as it is read, a thousand rows at a time; 100 million take some twenty minutes.
-    max_export_rows: Annotated[int, WholeNumber(1, 100_000_000)] = 1_000_000
-    # Upper bound: each one may hold a MiB of rows that it has not read yet, and a socket.
-    max_tail_clients: Annotated[int, WholeNumber(1, 1_000)] = 100
-
-    @model_validator(mode="after")
-    def _check_itself(self) -> HttpConfig:
-        consistency.check_http_body(self)
-        return self
 
 
 class WriterConfig(Section):

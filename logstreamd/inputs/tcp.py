@@ -20,7 +20,8 @@ import structlog
 
 from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.gather import Gatherer
-from logstreamd.metrics import CLOSE_REASONS, Metrics
+from logstreamd.metric_labels import CLOSE_REASONS
+from logstreamd.metrics import Metrics
 from logstreamd.wire.implementation import Framer
 
 __all__ = ["TcpInput"]

@@ -3,14 +3,11 @@
 Lines of many services come at a steady rate up to the present. Then time goes on by a second at a time: the lines of
 that second are stored, and looked after as the daemon does it (counts are folded, blocks merged, the index summarized);
 after that a fifteenth of the rules is evaluated, which is measured. So each rule is evaluated every 15 s.
-
-Seven rules of ten ask for services and levels, the others look for words and values in the last five minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import time
@@ -41,6 +38,7 @@ from logstreamd.storage.store import store_batch
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.copy_binary import encode
 from logstreamd.wire.policy import Policy
+from tests.bench.alert_rules import rule_texts
 
 __all__ = ["AlertsResult", "alerts_as_table", "measure_alerts"]
 
@@ -58,22 +56,6 @@ _SYSLOG = (
     "retrying request {n} to payment provider, attempt {ms}",
 )
 _RARE = ("disk quota exceeded", "failed password for root", "out of memory: killed process {n}")
-# Query, by, condition, over; the first list is what counts by service and level answer.
-_BY_COUNTS = (
-    ("level>=error", ["service"], "count > 50", "5m"),
-    ("", ["service"], "ratio(level>=error) > 5% and count >= 100", "10m"),
-    ("service:service-{service:02d}", ["level"], "rate > 500/s", "1m"),
-    ("level>=critical", [], "count > 0", "5m"),
-    ("service:service-{service:02d} level>=warning", [], "count > 1000", "15m"),
-    ("", ["service"], "distinct(level) > 7", "5m"),
-    ("", ["service"], "spike(factor=5, windows=24, min=100)", "5m"),
-)
-_BY_ROWS = (
-    ('"no space left on device" OR "disk full" OR "quota exceeded" OR token{n}', ["host"], "count > 0", "5m"),
-    ('"failed password" OR "invalid user" OR login{n}', ["host"], "count > 20", "5m"),
-    ("service:service-{service:02d} attrs.status>={n}", [], "ratio(attrs.status>=500) > 50%", "5m"),
-)
-_MINUTES = {"1m": 1, "5m": 5, "10m": 10, "15m": 15}
 
 
 @dataclass(frozen=True)
@@ -122,15 +104,13 @@ async def measure_alerts(count: int, rows: int, rate: int, rounds: int, dsn: str
 
 
 def _rules(count: int) -> Iterator[Rule]:
-    by_counts, by_rows = itertools.cycle(_BY_COUNTS), itertools.cycle(_BY_ROWS)
-    for number in range(count):
-        query, by, condition, over = next(by_rows if number % 10 >= 7 else by_counts)
+    for one in rule_texts(count, services=_SERVICES):
         yield Rule(
-            f"rule-{number}",
-            read_condition(condition),
-            timedelta(minutes=_MINUTES[over]),
-            parse_filter(query.format(n=number, service=number % len(_SERVICES))),
-            tuple(map(read_group_key, by)),
+            one.name,
+            read_condition(one.condition),
+            one.over,
+            parse_filter(one.query),
+            tuple(map(read_group_key, one.by)),
             interval=_INTERVAL,
         )
 

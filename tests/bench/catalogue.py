@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.daemon_process import LOOPBACK
+from tests.bench.alert_rules import write_rules
 from tests.bench.daemon_rows import Flow, measure_daemon, measure_idle, measure_outage
 from tests.bench.files import PEER_PART, Files
 from tests.bench.native_sender import NativeSender
@@ -16,12 +17,14 @@ from tests.bench.result import Result
 from tests.bench.rsyslog_rows import has_rsyslog, measure_rsyslog
 from tests.bench.sending import native_sender_program, send_bodies, send_file
 from tests.bench.tail_farm import TailFarm
-from tests.bench.workload import bsd_messages, json_messages, syslog_messages
+from tests.bench.workload import SERVICES, bsd_messages, json_messages, syslog_messages
 
 __all__ = ["PEERS", "Measurement", "Sizes", "measurements"]
 
 PEERS = ("rsyslog-imtcp", "rsyslog-imptcp")
 _TAILS = 50
+_RULES_EVERY_SECOND = 33
+
 _LOSS_RATES = (50_000, 100_000, 150_000, 200_000)
 _KERNEL_DEFAULT = Path("/proc/sys/net/core/rmem_default")
 
@@ -62,6 +65,7 @@ def measurements(sizes: Sizes, files: Files) -> dict[str, Measurement]:
         "copy": _copy("raw COPY, one connection", syslog_messages, files),
         **_streams(files),
         **_followed(files),
+        "tcp-lines-rules": _ruled(files),
         "udp": _daemon(f"UDP, {sizes.udp_rate:,} a second", "udp", files.datagrams, files.rows, rate=sizes.udp_rate),
         "copy-3164": _copy("raw COPY of the RFC 3164 rows", bsd_messages, files, "copy-3164"),
         "tcp-3164": _daemon("TCP, RFC 3164 by line", "tcp", files.bsd, files.rows, "copy-3164"),
@@ -115,6 +119,21 @@ def _followed(files: Files) -> dict[str, Measurement]:
         "tcp-lines-tails": followed(f"TCP, by line, {_TAILS} tails of everything", ""),
         "tcp-lines-tails-rare": followed(f"TCP, by line, {_TAILS} tails of a rare word", "neverseen"),
     }
+
+
+def _ruled(files: Files) -> Measurement:
+    """Return the same lines while alert rules are evaluated, as often as 500 of them at an interval of 15 s."""
+
+    def take(dsn: str, directory: Path) -> Result:
+        path = files.lines()
+        rules = directory / "rules.yaml"
+        write_rules(rules, _RULES_EVERY_SECOND, services=SERVICES, interval="1s")
+        name = f"TCP, by line, {_RULES_EVERY_SECOND} alert rules a second"
+        settings = {"alerts": {"rules": [str(rules)]}}
+        flow = Flow(name, "tcp", lambda to: send_file("tcp", to, path), files.rows, settings)
+        return measure_daemon(flow, dsn, directory / "state")
+
+    return Measurement(take)
 
 
 def _copy(name: str, messages: Callable[[int], Any], files: Files, itself: str = "copy") -> Measurement:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["bsd_messages", "json_messages", "syslog_messages"]
+__all__ = ["SERVICES", "bsd_messages", "json_messages", "syslog_messages"]
 
-_SERVICES = ("checkout", "cart", "payment", "search", "auth", "gateway", "nginx", "postgres")
+SERVICES = ("checkout", "cart", "payment", "search", "auth", "gateway", "nginx", "postgres")
 _HOSTS = tuple(f"web-{number:02d}" for number in range(24))
 _TEXTS = (
     "GET /api/v1/products/{n} 200 {ms} ms user={user}",
@@ -29,7 +29,7 @@ def _fields(count: int, now: datetime) -> Iterator[tuple[int, str, str, str, str
     for n in range(count):
         stamp = (started + timedelta(microseconds=7 * n)).isoformat(timespec="microseconds")
         text = _TEXTS[n % len(_TEXTS)].format(n=n, ms=n % 251, user=n % 9_973, h=n % 24)
-        yield _PRIORITIES[n * 7 % 10], stamp, _HOSTS[n % 24], _SERVICES[n * 5 % 8], text
+        yield _PRIORITIES[n * 7 % 10], stamp, _HOSTS[n % 24], SERVICES[n * 5 % 8], text
 
 
 def syslog_messages(count: int) -> Iterator[bytes]:

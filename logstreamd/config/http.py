@@ -1,0 +1,40 @@
+"""The settings of the HTTP listener."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import model_validator
+
+from logstreamd.config import consistency
+from logstreamd.config.address import ListenAddress
+from logstreamd.config.section import Section
+from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
+
+__all__ = ["HttpConfig"]
+
+
+class HttpConfig(Section):
+    """The HTTP listener: ingest, search, metrics, the page."""
+
+    listen: ListenAddress = ListenAddress("127.0.0.1", 8514)
+    # Upper bounds of the two: a body is held in memory while it is read, compressed and not.
+    max_body_bytes: Annotated[int, Size(KIB, 256 * MIB)] = 16 * MIB
+    max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
+    # Upper bound: the answer lists rejected lines, so a body of nothing else must stay an answer of reasonable size.
+    max_lines: Annotated[int, WholeNumber(1, 1_000_000)] = 100_000
+    # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
+    max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
+    # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
+    query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
+    # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
+    max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000
+    # Upper bound: an export is sent as it is read, a thousand rows at a time; 100 million take some twenty minutes.
+    max_export_rows: Annotated[int, WholeNumber(1, 100_000_000)] = 1_000_000
+    # Upper bound: each one may hold a MiB of rows that it has not read yet, and a socket.
+    max_tail_clients: Annotated[int, WholeNumber(1, 1_000)] = 100
+
+    @model_validator(mode="after")
+    def _check_itself(self) -> HttpConfig:
+        consistency.check_http_body(self)
+        return self

@@ -1,0 +1,38 @@
+"""The closed sets of labels' values: a label never follows what a peer sends."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ALERT_DROP_REASONS",
+    "CLOSE_REASONS",
+    "DELIVERY_OUTCOMES",
+    "DROP_REASONS",
+    "EVALUATION_OUTCOMES",
+    "ROTATION_KINDS",
+    "TAIL_SKIP_REASONS",
+]
+
+DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
+"""Why a received frame was not kept: the closed set of the label ``reason``.
+
+``refused``: the sender was told and sends it again. ``duplicate``: a request that came again; its first copy is stored.
+The others are losses.
+"""
+
+CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
+"""Why a connection ended: the closed set of the label ``reason``."""
+
+ROTATION_KINDS = ("renamed", "truncated")
+"""How a followed file was rotated: the closed set of the label ``kind``."""
+
+TAIL_SKIP_REASONS = ("slow", "unread")
+"""Why a live tail does without a row: the closed set of the label ``reason``."""
+
+DELIVERY_OUTCOMES = ("delivered", "failed", "rejected")
+"""How an attempt to deliver a message ended: the closed set of the label ``outcome``. A failed one is repeated."""
+
+EVALUATION_OUTCOMES = ("ok", "failed")
+"""How an evaluation of a rule ended: the closed set of the label ``outcome``."""
+
+ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
+"""Why an alert was not told: the closed set of the label ``reason``."""
