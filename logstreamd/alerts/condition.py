@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from logstreamd.alerts.aggregate import Aggregate, Distinct, Lines, Measured, Share, Silence, Windows
-from logstreamd.alerts.band import MIN_KNOWN_SHARE, usual_band
 from logstreamd.alerts.group_key import GroupKey
 from logstreamd.config.units import duration_text
+from logstreamd.query.band import usual_band
 from logstreamd.query.filter import Filter
 
 __all__ = [
@@ -42,6 +42,9 @@ Side: TypeAlias = Literal["above", "below", "both"]
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">": gt, ">=": ge, "<": lt, "<=": le, "==": eq, "!=": ne}
 )
+_MIN_KNOWN_SHARE = 0.5
+"""Of a spike's earlier windows; with less, the first lines after an installation would all be spikes."""
+
 _UNIT_SECONDS: dict[RateUnit, int] = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -199,7 +202,7 @@ class Spike:
     def judge(self, measured: Measured, over: timedelta) -> Verdict:
         """Tell whether the condition holds of a group; never while too few windows are known."""
         value = measured.value
-        if len(measured.usual) < self.windows * MIN_KNOWN_SHARE:
+        if len(measured.usual) < self.windows * _MIN_KNOWN_SHARE:
             return Verdict(value, holds=False)
         band = usual_band(measured.usual, self.factor)
         above = self.side != "below" and value > band.high and value >= self.min_lines

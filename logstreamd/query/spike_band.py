@@ -1,9 +1,6 @@
 """Errors by minute → the minutes in which they left their usual band.
 
-The band of a minute comes from the minutes directly before it: their median, plus and minus ``sensitivity`` times
-their spread. The spread is 1.4826 times the median absolute deviation, which is the standard deviation where counts are
-normally distributed; an earlier burst moves neither median nor deviation. Counts that hardly vary still do so by
-chance, about as the square root of their size (Poisson), so the spread is at least that, and at least one error.
+The band of a minute comes from the minutes directly before it, see :mod:`logstreamd.query.band`.
 """
 
 from __future__ import annotations
@@ -13,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from logstreamd.query.band import usual_band
 from logstreamd.query.steps import MINUTE
 
 __all__ = ["MIN_BASELINE_MINUTES", "ErrorMinutes", "Sought", "Spike", "find_spikes"]
 
 MIN_BASELINE_MINUTES = 10
 """With fewer minutes before it, a minute is not judged: the first lines after an installation would all be spikes."""
-
-_NORMAL_DEVIATIONS = 1.4826
 
 
 class ErrorMinutes(NamedTuple):
@@ -92,14 +88,20 @@ def _spikes_of(service: ErrorMinutes, sought: Sought) -> Iterator[Spike]:
     minutes = pd.date_range(sought.first, sought.end, freq=MINUTE, inclusive="left")
     errors = pd.Series(service.errors, index=pd.DatetimeIndex(service.minutes)).reindex(minutes, fill_value=0)
     medians = errors.rolling(sought.baseline_minutes, min_periods=MIN_BASELINE_MINUTES).median().shift(1)
-    # The spread is at least this; most minutes need no deviation to be ordinary.
+    # However little the counts vary, a band is at least so wide: most minutes need nothing else to be ordinary.
     least = medians + sought.sensitivity * (medians**0.5).clip(lower=1.0)
     suspects = errors[(errors >= sought.min_count) & (errors > least) & (errors.index >= sought.start)]
     for minute, count in suspects.items():
-        before = errors[minute - sought.baseline_minutes * MINUTE : minute - MINUTE]
-        median = float(medians[minute])
-        mad = float((before - median).abs().median())
-        width = sought.sensitivity * max(_NORMAL_DEVIATIONS * mad, median**0.5, 1.0)
-        if count > median + width:
-            low, high = round(max(0.0, median - width), 3), round(median + width, 3)
-            yield Spike(service.service, minute.to_pydatetime(), int(count), low, high, median, mad, len(before))
+        before = errors[minute - sought.baseline_minutes * MINUTE : minute - MINUTE].tolist()
+        band = usual_band(before, sought.sensitivity)
+        if count > band.high:
+            yield Spike(
+                service.service,
+                minute.to_pydatetime(),
+                int(count),
+                round(band.low, 3),
+                round(band.high, 3),
+                float(band.middle),
+                float(band.deviation),
+                len(before),
+            )

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from logstreamd.alerts.aggregate import Measured
-from logstreamd.alerts.band import usual_band
 from logstreamd.alerts.condition import Verdict
 from logstreamd.alerts.condition_text import read_condition
 
@@ -52,26 +51,6 @@ def test_a_ratio_of_too_few_lines_is_not_judged() -> None:
 def test_a_ratio_of_no_lines_never_holds() -> None:
     assert not judge("ratio(x) < 5%", 0.0, volume=0).holds
     assert judge("ratio(x) < 5%", 0.0, volume=1).holds
-
-
-def test_the_band_is_as_wide_as_chance_makes_it() -> None:
-    band = usual_band([100] * 9, factor=3)
-    assert (band.low, band.middle, band.high) == (70, 100, 130)
-
-
-def test_the_band_is_as_wide_as_the_counts_vary() -> None:
-    band = usual_band([80, 90, 100, 110, 120], factor=2)
-    assert band.middle == 100
-    assert band.high == pytest.approx(100 + 2 * 1.4826 * 10)
-
-
-def test_one_earlier_burst_does_not_move_the_band() -> None:
-    assert usual_band([100] * 8 + [100_000], factor=3) == usual_band([100] * 9, factor=3)
-
-
-def test_nothing_at_all_is_usual_up_to_some_lines() -> None:
-    band = usual_band([0, 0, 0, 0], factor=4)
-    assert (band.low, band.high) == (0, 4)
 
 
 @pytest.mark.parametrize(

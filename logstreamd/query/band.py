@@ -13,26 +13,31 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
-__all__ = ["MIN_KNOWN_SHARE", "Band", "usual_band"]
-
-MIN_KNOWN_SHARE = 0.5
-"""Of the earlier windows; with less, the first lines after an installation would all be spikes."""
+__all__ = ["Band", "usual_band"]
 
 _NORMAL_DEVIATIONS = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """From ``low`` to ``high`` is usual."""
+    """From ``low`` to ``high`` is usual.
+
+    Attributes:
+        low: not below 0.
+        middle: the median of the earlier counts.
+        high: as far above it.
+        deviation: their median absolute deviation.
+    """
 
     low: float
     middle: float
     high: float
+    deviation: float
 
 
 def usual_band(counts: Sequence[int], factor: float) -> Band:
     """Return the band of one or more counts, ``factor`` deviations to each side of their median."""
     middle = median(counts)
-    spread = median(abs(count - middle) for count in counts) * _NORMAL_DEVIATIONS
-    width = factor * max(spread, sqrt(middle), 1.0)
-    return Band(max(0.0, middle - width), middle, middle + width)
+    deviation = median(abs(count - middle) for count in counts)
+    width = factor * max(deviation * _NORMAL_DEVIATIONS, sqrt(middle), 1.0)
+    return Band(max(0.0, middle - width), middle, middle + width, deviation)
