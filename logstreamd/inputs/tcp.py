@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import structlog
@@ -80,6 +81,7 @@ class TcpInput:
         self._connections: set[_Connection] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
         self._endpoints: list[str] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -104,14 +106,23 @@ class TcpInput:
         """How many connections are open."""
         return len(self._connections)
 
-    async def start(self) -> None:
-        """Bind and start to accept.
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """Where it accepts."""
+        return self._sockets
+
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Start to accept.
+
+        Args:
+            sockets: bound already, and given over to this input; none: it binds its address itself.
 
         Raises:
-            OSError: an address can't be bound.
+            OSError: an address can't be bound; never with sockets that listen already.
         """
         loop = asyncio.get_running_loop()
-        for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
+        self._sockets = list(sockets) or await bind_sockets(self._host, self._port, socket.SOCK_STREAM)
+        for sock in self._sockets:
             self._endpoints.append(endpoint(sock))
             self._servers.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=_BACKLOG))
         self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)

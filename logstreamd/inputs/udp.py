@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -71,17 +72,27 @@ class UdpInput:
         """Where it listens."""
         return [endpoint(sock) for sock in self._sockets]
 
-    async def start(self) -> None:
-        """Bind and start to read.
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What it reads from."""
+        return self._sockets
+
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Start to read.
+
+        Args:
+            sockets: bound already, and given over to this input; none: it binds its address itself.
 
         Raises:
-            OSError: an address can't be bound.
+            OSError: an address can't be bound; never with sockets that are bound.
         """
-        self._sockets = await bind_sockets(self._host, self._port, socket.SOCK_DGRAM)
+        self._sockets = list(sockets) or await bind_sockets(self._host, self._port, socket.SOCK_DGRAM)
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             self._grow_buffer(sock)
             loop.add_reader(sock.fileno(), self._on_readable, sock)
+        if sockets:  # another input may have had them, and counted
+            self._kernel_drops = kernel_drops({_inode(sock) for sock in sockets})
         self.count_kernel_drops()
 
     def _grow_buffer(self, sock: socket.socket) -> None:
