@@ -9,6 +9,7 @@ from aiohttp import web
 from logstreamd import faults
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
+from logstreamd.inputs.addresses import peer_address
 from logstreamd.inputs.http import BusyError, HttpInput, KeyReusedError, NoRoomError
 from logstreamd.wire.inflate import ENCODINGS, InflateError, TooLargeError
 from logstreamd.wire.ingest_body import BodyError, TooManyLinesError
@@ -69,7 +70,7 @@ class IngestResource:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await self._receive(request, body)
-            return await self._accept(body, encoding, request.remote or "", key)
+            return await self._accept(body, encoding, peer_address(request.remote or ""), key)
         except TimeoutError:
             return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
         except BusyError as problem:

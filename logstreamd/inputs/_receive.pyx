@@ -56,6 +56,9 @@ cdef enum:
     # Senders whose number in the batch is remembered during one call; further ones are looked up by their text.
     PEERS = 256
 
+# How an IPv6 socket that serves both versions writes an IPv4 sender: ::ffff:192.0.2.1, RFC 4291 section 2.5.5.2.
+cdef const unsigned char *MAPPED_IPV4 = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
+
 cdef unsigned char TRUNCATED = _batch.TRUNCATED
 assert SLOT_BYTES == _receive.MAX_DATAGRAM_BYTES
 
@@ -137,18 +140,23 @@ cdef class Slots:
         cdef unsigned char address[16]
         cdef char text[INET6_ADDRSTRLEN]
         cdef Peer *peer
+        cdef sa_family_t family = sender.ss_family
         memset(address, 0, 16)
-        if sender.ss_family == AF_INET:
+        if family == AF_INET:
             memcpy(address, &(<const sockaddr_in *> sender).sin_addr, 4)
         else:
             memcpy(address, &(<const sockaddr_in6 *> sender).sin6_addr, 16)
+            if not memcmp(address, MAPPED_IPV4, 12):
+                family = AF_INET
+                memcpy(address, address + 12, 4)
+                memset(address + 4, 0, 12)
         peer = &self._peers[_hash(address) % PEERS]
-        if peer.call == self._call and peer.family == sender.ss_family and not memcmp(peer.address, address, 16):
+        if peer.call == self._call and peer.family == family and not memcmp(peer.address, address, 16):
             return peer.id
-        if inet_ntop(sender.ss_family, address, text, INET6_ADDRSTRLEN) == NULL:
+        if inet_ntop(family, address, text, INET6_ADDRSTRLEN) == NULL:
             PyErr_SetFromErrno(OSError)
         peer.id = batch.peer_id((<bytes> text).decode("ascii"))
-        peer.call, peer.family = self._call, sender.ss_family
+        peer.call, peer.family = self._call, family
         memcpy(peer.address, address, 16)
         return peer.id
 

@@ -6,13 +6,25 @@ import asyncio
 import socket
 from typing import Any
 
-__all__ = ["bind_sockets", "endpoint"]
+__all__ = ["bind_sockets", "endpoint", "peer_address"]
+
+_MAPPED_IPV4 = "::ffff:"  # RFC 4291 section 2.5.5.2
 
 
 def endpoint(sock: socket.socket) -> str:
     """Write a socket's own address as people do: ``127.0.0.1:5514``, ``[::1]:5514``."""
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_address(host: str) -> str:
+    """Write a sender's address as itself would: without a zone of ours, IPv4 also where an IPv6 socket serves both.
+
+    Args:
+        host: as the socket gave it: ``fe80::1%eth0``, ``::ffff:192.0.2.1``.
+    """
+    address = host.partition("%")[0]
+    return address.removeprefix(_MAPPED_IPV4) if "." in address else address
 
 
 async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[socket.socket]:

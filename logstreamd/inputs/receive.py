@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from logstreamd.inputs.addresses import peer_address
 from logstreamd.wire.batch import Batch
 from logstreamd.wire.framing import trim_datagram
 
@@ -42,5 +43,5 @@ def receive_datagrams(
             continue
         received_bytes += len(datagram)
         frame, flags = trim_datagram(datagram, max_frame_bytes)
-        batch.append(frame, received_at, batch.peer_id(address[0].partition("%")[0]), flags)
+        batch.append(frame, received_at, batch.peer_id(peer_address(address[0])), flags)
     return received_bytes, False

@@ -19,7 +19,7 @@ from typing import cast
 
 import structlog
 
-from logstreamd.inputs.addresses import bind_sockets, endpoint
+from logstreamd.inputs.addresses import bind_sockets, endpoint, peer_address
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metric_labels import CLOSE_REASONS
 from logstreamd.metrics import Metrics
@@ -216,7 +216,7 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         peername = transport.get_extra_info("peername")
-        self.peer = peername[0].partition("%")[0] if peername else ""
+        self.peer = peer_address(peername[0]) if peername else ""
         self.heard_at = asyncio.get_running_loop().time()
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

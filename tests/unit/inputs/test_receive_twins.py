@@ -121,6 +121,26 @@ def test_a_silent_socket_is_dry(receive_datagrams: Receive, wire: Wire) -> None:
     assert receive_datagrams(wire.receiver, Batch("test"), max_frame_bytes=16, received_at=0, limit=1) == (0, True)
 
 
+def test_a_socket_for_both_ip_versions_gives_each_sender_its_own_address(receive_datagrams: Receive) -> None:
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as new,
+    ):
+        receiver.setblocking(False)
+        receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            receiver.bind(("::", 0))
+            port = receiver.getsockname()[1]
+            new.sendto(b"six", ("::1", port))
+        except OSError:
+            pytest.skip("no IPv6 on this machine")
+        old.sendto(b"four", ("127.0.0.1", port))
+        batch = Batch("test")
+        receive_datagrams(receiver, batch, max_frame_bytes=16, received_at=0, limit=100)
+    assert [frame[:2] for frame in frames(batch)] == [(b"six", "::1"), (b"four", "127.0.0.1")]
+
+
 @pytest.mark.parametrize("limit", [0, 1, SLOTS - 1, SLOTS, SLOTS + 1])
 def test_it_reads_no_more_datagrams_than_it_may(receive_datagrams: Receive, wire4: Wire, limit: int) -> None:
     wire4.send(*(b"%d" % number for number in range(SLOTS + 2)))
