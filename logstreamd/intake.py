@@ -14,10 +14,8 @@ import structlog
 
 from logstreamd.config import HTTP_INPUT, Config
 from logstreamd.config import FileInput as FileInputConfig
-from logstreamd.config import TcpInput as TcpInputConfig
-from logstreamd.config import UdpInput as UdpInputConfig
-from logstreamd.inputs.files import FileInput, build_file_input
-from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.build import InputConfig, ReceivingInput, build_input
+from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.http import HttpInput
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
@@ -31,8 +29,6 @@ _log = structlog.get_logger(__name__)
 _FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _COUNT_DROPS_SECONDS = 1.0
 _TYPES = {UdpInput: "udp", TcpInput: "tcp", FileInput: "file"}
-
-_InputConfig = UdpInputConfig | TcpInputConfig | FileInputConfig
 
 
 class Intake:
@@ -49,7 +45,7 @@ class Intake:
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self.spool = _build_spool(config)
-        self.inputs: list[UdpInput | TcpInput | FileInput] = []
+        self.inputs: list[ReceivingInput] = []
         self._config = config
         self._metrics = metrics
         self._spool_opened = False
@@ -90,7 +86,9 @@ class Intake:
             OSError: an address can't be bound.
         """
         for config in self._config.inputs:
-            one = self._build_input(config)
+            one = build_input(
+                config, self._config.writer, self.spool, self._metrics, policy=policy_of(self._config, config)
+            )
             self._watch_ledger(one.name, one.gatherer.count_in_flight)
             await one.start()
             self.inputs.append(one)
@@ -168,58 +166,8 @@ class Intake:
         self._metrics.watch_input(name, in_flight=in_flight, spooled=lambda: self.spool.frames_by_input().get(name, 0))
         self._metrics.recovered_frames.labels(name).inc(self.spool.recovered_by_input.get(name, 0))
 
-    def _build_input(self, config: _InputConfig) -> UdpInput | TcpInput | FileInput:
-        writer = self._config.writer
-        gatherer = Gatherer(
-            config.name,
-            self.spool.append,
-            self._metrics,
-            max_rows=writer.batch_max_rows,
-            max_bytes=writer.batch_max_bytes,
-            max_age_seconds=writer.batch_max_age_seconds,
-            drop_when_full=isinstance(config, UdpInputConfig),
-        )
-        if isinstance(config, UdpInputConfig):
-            return UdpInput(
-                gatherer,
-                self._metrics,
-                host=config.listen.host,
-                port=config.listen.port,
-                max_frame_bytes=config.max_frame_bytes,
-                receive_buffer_bytes=config.receive_buffer_bytes,
-            )
-        if isinstance(config, FileInputConfig):
-            return self._build_file_input(config, gatherer)
-        return TcpInput(
-            gatherer,
-            self._metrics,
-            host=config.listen.host,
-            port=config.listen.port,
-            max_frame_bytes=config.max_frame_bytes,
-            max_connections=config.max_connections,
-            idle_timeout_seconds=config.idle_timeout_seconds,
-            frame_deadline_seconds=config.frame_deadline_seconds,
-        )
 
-    def _build_file_input(self, config: FileInputConfig, gatherer: Gatherer) -> FileInput:
-        mirror = config.mirror
-        return build_file_input(
-            gatherer,
-            self._metrics,
-            policy=policy_of(self._config, config),
-            positions=self.spool.positions(config.name),
-            forget=self.spool.forget_positions,
-            patterns=config.paths,
-            max_frame_bytes=config.max_frame_bytes,
-            max_record_lines=config.join_max_lines if config.join_stack_traces else 1,
-            join_timeout_seconds=config.join_timeout_seconds,
-            max_open_files=config.max_open_files,
-            poll_interval_seconds=config.poll_interval_seconds,
-            mirror=None if mirror is None else (mirror.directory, mirror.max_bytes, mirror.files),
-        )
-
-
-def policy_of(config: Config, one: _InputConfig | None) -> Policy:
+def policy_of(config: Config, one: InputConfig | None) -> Policy:
     """Return how the messages of an input are read; of none: those of an input that is no longer configured."""
     return Policy(
         zone=ZoneInfo(config.timestamps.default_zone if one is None else one.zone),

@@ -1,0 +1,96 @@
+"""The configuration of an input → the input, with its gatherer behind it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from logstreamd.config import FileInput as FileInputConfig
+from logstreamd.config import TcpInput as TcpInputConfig
+from logstreamd.config import UdpInput as UdpInputConfig
+from logstreamd.config import WriterConfig
+from logstreamd.inputs.files import FileInput, build_file_input
+from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.tcp import TcpInput
+from logstreamd.inputs.udp import UdpInput
+from logstreamd.metrics import Metrics
+from logstreamd.spool import Spool
+from logstreamd.wire.policy import Policy
+
+__all__ = ["InputConfig", "ReceivingInput", "build_input"]
+
+InputConfig: TypeAlias = UdpInputConfig | TcpInputConfig | FileInputConfig
+ReceivingInput: TypeAlias = UdpInput | TcpInput | FileInput
+
+
+def build_input(
+    config: InputConfig, writer: WriterConfig, spool: Spool, metrics: Metrics, *, policy: Policy
+) -> ReceivingInput:
+    """Build an input that does nothing yet.
+
+    Args:
+        config: of the input.
+        writer: how batches are gathered.
+        spool: where they go.
+        metrics: counted by the input.
+        policy: how its messages are read.
+    """
+    gatherer = Gatherer(
+        config.name,
+        spool.append,
+        metrics,
+        max_rows=writer.batch_max_rows,
+        max_bytes=writer.batch_max_bytes,
+        max_age_seconds=writer.batch_max_age_seconds,
+        drop_when_full=isinstance(config, UdpInputConfig),
+    )
+    match config:
+        case UdpInputConfig():
+            return _build_udp_input(config, gatherer, metrics)
+        case TcpInputConfig():
+            return _build_tcp_input(config, gatherer, metrics)
+        case FileInputConfig():
+            return _build_file_input(config, gatherer, spool, metrics, policy)
+
+
+def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:
+    return UdpInput(
+        gatherer,
+        metrics,
+        host=config.listen.host,
+        port=config.listen.port,
+        max_frame_bytes=config.max_frame_bytes,
+        receive_buffer_bytes=config.receive_buffer_bytes,
+    )
+
+
+def _build_tcp_input(config: TcpInputConfig, gatherer: Gatherer, metrics: Metrics) -> TcpInput:
+    return TcpInput(
+        gatherer,
+        metrics,
+        host=config.listen.host,
+        port=config.listen.port,
+        max_frame_bytes=config.max_frame_bytes,
+        max_connections=config.max_connections,
+        idle_timeout_seconds=config.idle_timeout_seconds,
+        frame_deadline_seconds=config.frame_deadline_seconds,
+    )
+
+
+def _build_file_input(
+    config: FileInputConfig, gatherer: Gatherer, spool: Spool, metrics: Metrics, policy: Policy
+) -> FileInput:
+    mirror = config.mirror
+    return build_file_input(
+        gatherer,
+        metrics,
+        policy=policy,
+        positions=spool.positions(config.name),
+        forget=spool.forget_positions,
+        patterns=config.paths,
+        max_frame_bytes=config.max_frame_bytes,
+        max_record_lines=config.join_max_lines if config.join_stack_traces else 1,
+        join_timeout_seconds=config.join_timeout_seconds,
+        max_open_files=config.max_open_files,
+        poll_interval_seconds=config.poll_interval_seconds,
+        mirror=None if mirror is None else (mirror.directory, mirror.max_bytes, mirror.files),
+    )
