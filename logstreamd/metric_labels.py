@@ -12,11 +12,12 @@ __all__ = [
     "TAIL_SKIP_REASONS",
 ]
 
-DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "refused", "duplicate")
+DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "rate_limited", "not_allowed", "refused", "duplicate")
 """Why a received frame was not kept: the closed set of the label ``reason``.
 
 ``refused``: the sender was told and sends it again. ``duplicate``: a request that came again; its first copy is stored.
-The others are losses.
+``rate_limited`` and ``not_allowed``: datagrams over their source's limit, or of a sender that is not on the allow-list;
+``/status`` says whose. The others are losses.
 """
 
 CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")

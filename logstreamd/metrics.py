@@ -83,7 +83,8 @@ class Metrics:
         )
         self.dropped_frames = self._counter(
             "dropped_frames",
-            "Messages received and not kept. Refused and duplicate are no losses; the others should never move.",
+            "Messages received and not kept. Refused and duplicate are no losses, rate_limited and not_allowed are as "
+            "configured (/status names the senders); the others should never move.",
             "input",
             "reason",
         )
@@ -117,6 +118,14 @@ class Metrics:
         self.accepted_connections = self._counter("accepted_connections", "Connections accepted.", "input")
         self.rejected_connections = self._counter(
             "rejected_connections", "Connections refused because max_connections was reached.", "input"
+        )
+        self.denied_connections = self._counter(
+            "denied_connections", "Connections and requests from addresses that allow does not name.", "input"
+        )
+        self.slowed_seconds = self._counter(
+            "slowed_seconds",
+            "Seconds that streams were not read and requests were told to wait, over all of those above their limit.",
+            "input",
         )
         self.closed_connections = self._counter("closed_connections", "Connections ended.", "input", "reason")
         self.paused = self._gauge(
