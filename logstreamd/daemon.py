@@ -28,23 +28,15 @@ from logstreamd import __version__
 from logstreamd.alerting import Alerting
 from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.rule import RuleGroup
-from logstreamd.api.application import HttpServer, build_application
-from logstreamd.api.ingest import IngestResource
-from logstreamd.api.logs import LogsResource
-from logstreamd.api.openapi import OpenApiResource
-from logstreamd.api.state import StateResource
-from logstreamd.api.statistics import statistics_resources
-from logstreamd.api.tail import TailResource
 from logstreamd.config import Config, redacted
 from logstreamd.intake import Intake, policy_of
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
-from logstreamd.query.database import Database
-from logstreamd.query.search import LogReader
-from logstreamd.query.tail import Feed, Follower, RecentBatches
+from logstreamd.query.tail import RecentBatches
 from logstreamd.report import Report, announce
-from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
+from logstreamd.serving import Serving
+from logstreamd.storage.connections import ConnectionSettings, connect
 from logstreamd.storage.embedded import EmbeddedPostgres
 from logstreamd.storage.errors import StorageError
 from logstreamd.storage.partitions import Partitions
@@ -57,7 +49,6 @@ __all__ = ["run_daemon"]
 
 _log = structlog.get_logger(__name__)
 _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or without the database
-_HELPING_CONNECTIONS = 2  # so many long searches at once may read on two connections; more would outrun the disks
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
@@ -111,10 +102,10 @@ class _Daemon:
             self._supervisor.start("intake's books", self._intake.keep_books())
             alerting = Alerting(self._config, self._rules, dsn, self._metrics)
             await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
-            server = await self._start_http(stack, dsn, alerting)
+            serving = await self._start_serving(stack, dsn, alerting)
             await self._meet_database(keeper)
             if not self._stop.is_set():
-                self._announce(server, dsn)
+                self._announce(serving.endpoints[0], dsn)
             await self._stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # nothing is left to be stopped
@@ -157,7 +148,12 @@ class _Daemon:
         def session(purpose: str) -> Session:
             return Session(lambda: connect(settings, purpose=purpose), self._health)
 
-        settings = self._connection_settings(dsn, self._config.database.statement_timeout_seconds)
+        settings = ConnectionSettings(
+            dsn,
+            password_file=self._config.database.password_file,
+            connect_timeout_seconds=self._config.database.connect_timeout_seconds,
+            statement_timeout_seconds=self._config.database.statement_timeout_seconds,
+        )
         spool = self._intake.spool
         keeper = DatabaseKeeper(
             session("keeper"),
@@ -184,13 +180,6 @@ class _Daemon:
             self._supervisor.start(f"writer {number}", work)
         return keeper
 
-    def _connection_settings(self, dsn: str, statement_timeout_seconds: float) -> ConnectionSettings:
-        return ConnectionSettings(
-            dsn,
-            connect_timeout_seconds=self._config.database.connect_timeout_seconds,
-            statement_timeout_seconds=statement_timeout_seconds,
-        )
-
     async def _stop_writer(self, writer: Writer, keeper: DatabaseKeeper) -> None:
         if self._death is None:
             await self._drain(writer)
@@ -210,62 +199,24 @@ class _Daemon:
         drain.cancel()
         hurry.cancel()
 
-    async def _start_http(self, stack: AsyncExitStack, dsn: str, alerting: Alerting) -> HttpServer:
-        http = self._config.http
-        pool = await create_reader_pool(
-            self._connection_settings(dsn, http.query_timeout_seconds),
-            max_size=http.max_concurrent_queries + _HELPING_CONNECTIONS,
-        )
-        stack.push_async_callback(pool.close)
-        database = Database(
-            pool, max_concurrent=http.max_concurrent_queries, timeout_seconds=http.query_timeout_seconds
-        )
-        reader = LogReader(database)
-        follower = await self._start_follower(stack, dsn)
+    async def _start_serving(self, stack: AsyncExitStack, dsn: str, alerting: Alerting) -> Serving:
         intake = self._intake
-        http_input = intake.build_http_input()
         report = Report(self._metrics, self._health, intake.spool, intake.inputs, lambda: self._supervisor.running)
 
         def status() -> dict[str, Any]:
             return {**report.status(), "alerts": alerting.status()}
 
-        application = build_application(
-            [
-                StateResource(report.problems, status, self._metrics.registry, intake.refresh_metrics),
-                IngestResource(http_input),
-                LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
-                TailResource(follower, reader, max_rows=http.max_rows),
-                *statistics_resources(database, reader),
-                *alerting.resources(database),
-                OpenApiResource(version=__version__, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
-            ],
-            metrics=self._metrics,
-            max_body_bytes=http.max_body_bytes,
+        serving = Serving(
+            self._config, dsn, intake=intake, alerting=alerting, recent=self._recent, metrics=self._metrics
         )
-        server = HttpServer(application, host=http.listen.host, port=http.listen.port)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
-        _log.info("listening", type="http", addresses=server.endpoints)
-        return server
+        await serving.start(stack, self._supervisor, problems=report.problems, status=status)
+        return serving
 
-    async def _start_follower(self, stack: AsyncExitStack, dsn: str) -> Follower:
-        """Start what live tails have in common; it rests while nobody follows."""
-        http = self._config.http
-        settings = self._connection_settings(dsn, http.query_timeout_seconds)
-        # Of its own, so that no search has to wait for a tail, nor a tail for a search: one for new rows, one for old.
-        pool = await create_reader_pool(settings, max_size=2, purpose="tail")
-        stack.push_async_callback(pool.close)
-        feed = Feed(Database(pool, max_concurrent=2))
-        follower = Follower(feed, self._recent, self._metrics, max_clients=http.max_tail_clients)
-        self._supervisor.start("tail", follower.run())
-        return follower
-
-    def _announce(self, server: HttpServer, dsn: str) -> None:
+    def _announce(self, http: str, dsn: str) -> None:
         config = self._config
         announce(
-            listening=[*self._intake.listening, f"POST http://{server.endpoints[0]}/api/v1/logs"],
-            http=server.endpoints[0],
+            listening=[*self._intake.listening, f"POST http://{http}/api/v1/logs"],
+            http=http,
             psql=redacted(dsn),
             problem=self._health.problem,
             data=[str(config.state_dir), *self._database_directories],

@@ -1,0 +1,132 @@
+"""The HTTP side of the daemon: its readers of the database, its resources, its server.
+
+====  ===========================  ===========================================
+step  start                        stop, from the last step to the first
+====  ===========================  ===========================================
+1     pool of readers              close it
+2     live tails                   close their pool
+3     server                       end the tails, finish what is being answered
+====  ===========================  ===========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from logstreamd import __version__
+from logstreamd.alerting import Alerting
+from logstreamd.api.application import HttpServer, Resource, build_application
+from logstreamd.api.ingest import IngestResource
+from logstreamd.api.logs import LogsResource
+from logstreamd.api.openapi import OpenApiResource
+from logstreamd.api.state import StateResource
+from logstreamd.api.statistics import statistics_resources
+from logstreamd.api.tail import TailResource
+from logstreamd.config import Config
+from logstreamd.intake import Intake
+from logstreamd.metrics import Metrics
+from logstreamd.query.database import Database
+from logstreamd.query.search import LogReader
+from logstreamd.query.tail import Feed, Follower, RecentBatches
+from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
+from logstreamd.supervisor import Supervisor
+
+__all__ = ["Serving"]
+
+_log = structlog.get_logger(__name__)
+_HELPING_CONNECTIONS = 2  # so many long searches at once may read on two connections; more would outrun the disks
+
+
+class Serving:
+    """Answers over HTTP.
+
+    Args:
+        config: the whole configuration.
+        dsn: where the database is.
+        intake: takes what is sent.
+        alerting: has resources of its own.
+        recent: batches that tails have not seen.
+        metrics: shared with the daemon.
+    """
+
+    def __init__(
+        self, config: Config, dsn: str, *, intake: Intake, alerting: Alerting, recent: RecentBatches, metrics: Metrics
+    ) -> None:
+        self._http = config.http
+        self._settings = ConnectionSettings(
+            dsn,
+            connect_timeout_seconds=config.database.connect_timeout_seconds,
+            statement_timeout_seconds=config.http.query_timeout_seconds,
+        )
+        self._intake = intake
+        self._alerting = alerting
+        self._recent = recent
+        self._metrics = metrics
+        self._server: HttpServer | None = None
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where it listens."""
+        return self._server.endpoints if self._server is not None else []
+
+    async def start(
+        self,
+        stack: AsyncExitStack,
+        supervisor: Supervisor,
+        *,
+        problems: Callable[[], list[str]],
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Start.
+
+        Args:
+            stack: gets what stops it.
+            supervisor: watches the background tasks.
+            problems: what keeps the daemon from working.
+            status: every part's state.
+
+        Raises:
+            OSError: the address can't be bound.
+        """
+        http = self._http
+        pool = await create_reader_pool(self._settings, max_size=http.max_concurrent_queries + _HELPING_CONNECTIONS)
+        stack.push_async_callback(pool.close)
+        database = Database(
+            pool, max_concurrent=http.max_concurrent_queries, timeout_seconds=http.query_timeout_seconds
+        )
+        follower = await self._start_follower(stack, supervisor)
+        state = StateResource(problems, status, self._metrics.registry, self._intake.refresh_metrics)
+        application = build_application(
+            [state, *self._resources(database, follower)], metrics=self._metrics, max_body_bytes=http.max_body_bytes
+        )
+        self._server = HttpServer(application, host=http.listen.host, port=http.listen.port)
+        await self._server.start()
+        stack.push_async_callback(self._server.stop)
+        stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
+        _log.info("listening", type="http", addresses=self._server.endpoints)
+
+    async def _start_follower(self, stack: AsyncExitStack, supervisor: Supervisor) -> Follower:
+        """Start what live tails have in common; it rests while nobody follows."""
+        # Of its own, so that no search has to wait for a tail, nor a tail for a search: one for new rows, one for old.
+        pool = await create_reader_pool(self._settings, max_size=2, purpose="tail")
+        stack.push_async_callback(pool.close)
+        feed = Feed(Database(pool, max_concurrent=2))
+        follower = Follower(feed, self._recent, self._metrics, max_clients=self._http.max_tail_clients)
+        supervisor.start("tail", follower.run())
+        return follower
+
+    def _resources(self, database: Database, follower: Follower) -> Sequence[Resource]:
+        http = self._http
+        reader = LogReader(database)
+        return [
+            IngestResource(self._intake.build_http_input()),
+            LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
+            TailResource(follower, reader, max_rows=http.max_rows),
+            *statistics_resources(database, reader),
+            *self._alerting.resources(database),
+            OpenApiResource(version=__version__, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
+        ]
