@@ -70,7 +70,7 @@ class Alerting:
 
     def __init__(self, config: Config, groups: Iterable[RuleGroup], dsn: str, metrics: Metrics) -> None:
         self._config = config.alerts
-        self._connect_timeout_seconds = config.database.connect_timeout_seconds
+        self._database = config.database
         self._dsn = dsn
         self._metrics = metrics
         self._clock = Clock()
@@ -99,7 +99,8 @@ class Alerting:
     def _settings(self, statement_timeout_seconds: float) -> ConnectionSettings:
         return ConnectionSettings(
             self._dsn,
-            connect_timeout_seconds=self._connect_timeout_seconds,
+            password_file=self._database.password_file,
+            connect_timeout_seconds=self._database.connect_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
         )
 

@@ -129,7 +129,10 @@ async def _runwith_database(config: Config, work: Callable[[asyncpg.Connection],
         if config.database.embedded:
             dsn = await stack.enter_async_context(EmbeddedPostgres(config.state_dir / "postgres").borrowed())
         settings = ConnectionSettings(
-            dsn, connect_timeout_seconds=config.database.connect_timeout_seconds, statement_timeout_seconds=0
+            dsn,
+            password_file=config.database.password_file,
+            connect_timeout_seconds=config.database.connect_timeout_seconds,
+            statement_timeout_seconds=0,
         )
         connection = await connect(settings, purpose="db")
         stack.push_async_callback(connection.close)

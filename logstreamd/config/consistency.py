@@ -15,6 +15,7 @@ from logstreamd.config.units import MIB, duration_text, size_text
 
 if TYPE_CHECKING:
     from logstreamd.config.model import (
+        DatabaseConfig,
         FileInput,
         HttpConfig,
         SpoolConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "check_http_address",
     "check_http_body",
     "check_inputs",
+    "check_password_file",
     "check_retention_covers_past",
     "check_retention_rules",
     "check_spool_holds_batches",
@@ -74,6 +76,13 @@ def check_inputs(inputs: Inputs) -> None:
     found = (*_name_clashes(inputs), *_address_clashes(inputs))
     if found:
         raise ContradictionError(*found)
+
+
+def check_password_file(database: DatabaseConfig) -> None:
+    """A private PostgreSQL has no password."""
+    if database.embedded and database.password_file is not None:
+        path = ("database", "password_file")
+        raise ContradictionError(Contradiction((path,), "the embedded PostgreSQL has no password; set database.dsn"))
 
 
 def input_names(inputs: Inputs) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
 from logstreamd.config.http import HttpConfig
 from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, UdpInput, ZoneName
-from logstreamd.config.names import read_state_dir
+from logstreamd.config.names import read_file_path, read_state_dir
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
@@ -58,6 +58,7 @@ class DatabaseConfig(Section):
     """Which PostgreSQL, and how long to wait for it."""
 
     dsn: Annotated[str, PlainValidator(read_dsn)] = EMBEDDED
+    password_file: Annotated[Path | None, PlainValidator(read_file_path)] = None
     # Upper bound: a database that takes longer to answer is down, and the retry is the better wait.
     connect_timeout_seconds: Annotated[float, Duration(1, 300)] = 10.0
     # Lower bound: 16,384 rows take some 40 ms to store; below a second every hiccup would be an error.
@@ -72,6 +73,11 @@ class DatabaseConfig(Section):
     def redacted_dsn(self) -> str:
         """The DSN as it may be shown: its password replaced."""
         return redacted(self.dsn)
+
+    @model_validator(mode="after")
+    def _check_itself(self) -> DatabaseConfig:
+        consistency.check_password_file(self)
+        return self
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():

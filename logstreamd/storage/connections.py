@@ -7,7 +7,9 @@ a process ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
@@ -37,6 +39,7 @@ class ConnectionSettings:
 
     Attributes:
         dsn: address of the database; it may hold a password, and is not shown.
+        password_file: holds the password, if that is not in the address.
         connect_timeout_seconds: for a connection to be made.
         statement_timeout_seconds: for one statement; 0 is no limit, for migrations.
         lock_timeout_seconds: for a lock, so that no batch stands behind somebody's ``LOCK TABLE`` for ever.
@@ -44,6 +47,7 @@ class ConnectionSettings:
     """
 
     dsn: str
+    password_file: Path | None = None
     connect_timeout_seconds: float = 10.0
     statement_timeout_seconds: float = 30.0
     lock_timeout_seconds: float = 10.0
@@ -72,6 +76,7 @@ async def connect(settings: ConnectionSettings, *, purpose: str) -> asyncpg.Conn
     """
     return await asyncpg.connect(
         settings.dsn,
+        password=_password(settings),
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.command_timeout_seconds,
         server_settings=_server_settings(settings, purpose),
@@ -91,6 +96,7 @@ async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, pur
     """
     pool: asyncpg.Pool = asyncpg.create_pool(
         settings.dsn,
+        password=_password(settings),
         min_size=0,
         max_size=max_size,
         timeout=settings.connect_timeout_seconds,
@@ -109,6 +115,14 @@ async def create_reader_pool(settings: ConnectionSettings, *, max_size: int, pur
     )
     await pool
     return pool
+
+
+def _password(settings: ConnectionSettings) -> Callable[[], str] | None:
+    """Return what the driver calls for each connection: a password can be changed without a restart."""
+    file = settings.password_file
+    if file is None:
+        return None
+    return lambda: file.read_text(errors="replace").removesuffix("\n").removesuffix("\r")
 
 
 def _server_settings(settings: ConnectionSettings, purpose: str) -> dict[str, str]:

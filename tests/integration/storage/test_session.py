@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -84,3 +85,16 @@ async def test_claimed_numbers_are_nobody_elses(sessions: Sessions, database: st
 
 async def test_it_can_be_closed_without_having_been_used(database: str) -> None:
     await Sessions(database).session.close()
+
+
+async def test_the_password_is_read_from_its_file_for_each_connection(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    settings = ConnectionSettings(database, password_file=file)
+    with pytest.raises(FileNotFoundError):
+        await connect(settings, purpose="test")
+    file.write_text("it changes\n")
+    connection = await connect(settings, purpose="test")  # the server of the tests takes any password
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        await connect(settings, purpose="test")
+    await connection.close()

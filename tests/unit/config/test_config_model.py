@@ -84,6 +84,11 @@ def test_no_way_of_printing_it_shows_the_password() -> None:
         assert "app:***@db/logs" in text
 
 
+def test_the_embedded_postgresql_has_no_password_to_be_read() -> None:
+    with pytest.raises(ValidationError, match="the embedded PostgreSQL has no password"):
+        DatabaseConfig(password_file="/run/secrets/password")
+
+
 def test_the_redacted_form_is_plain_json_values() -> None:
     plain = Config().redacted()
     assert plain["inputs"][0]["listen"] == "127.0.0.1:5514"
