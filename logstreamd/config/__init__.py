@@ -13,7 +13,7 @@ from __future__ import annotations
 from logstreamd.config.address import ANY_HOST, ListenAddress
 from logstreamd.config.consistency import HTTP_INPUT
 from logstreamd.config.dsn import EMBEDDED, redacted
-from logstreamd.config.load import load_config
+from logstreamd.config.load import Loaded, load_config, read_config
 from logstreamd.config.model import (
     AlertsConfig,
     Config,
@@ -43,6 +43,7 @@ __all__ = [
     "FileInput",
     "HttpConfig",
     "ListenAddress",
+    "Loaded",
     "LogConfig",
     "MirrorConfig",
     "Problem",
@@ -56,6 +57,7 @@ __all__ = [
     "load_config",
     "parse_duration",
     "parse_size",
+    "read_config",
     "redacted",
     "size_text",
 ]

@@ -12,9 +12,9 @@ from logstreamd.config.document import Document
 from logstreamd.config.problems import KeyPath, Place, Problem, did_you_mean, shown
 from logstreamd.config.schema import INPUT_MODELS, NOTIFIER_MODELS, keys_at
 
-__all__ = ["explain"]
+__all__ = ["DEFAULTS", "explain"]
 
-_DEFAULTS = Place("defaults")
+DEFAULTS = Place("defaults")
 """The place of a value that nobody wrote."""
 
 # Named in the project's plans: whoever has read those deserves a better answer than "unknown".
@@ -50,17 +50,17 @@ def _path(details: ErrorDetails) -> KeyPath:
 
 def _contradiction(paths: tuple[KeyPath, ...], message: str, document: Document) -> Problem:
     path = next((one for one in paths if one in document.places), paths[0])
-    return (document.place_of(path) or _DEFAULTS).problem(path, message)
+    return (document.place_of(path) or DEFAULTS).problem(path, message)
 
 
 def _refusal(path: KeyPath, details: ErrorDetails, document: Document) -> Problem:
     if details["loc"][-1:] == ("[key]",):
-        return document.keys.get(path, _DEFAULTS).problem(path, _message(details))
+        return document.keys.get(path, DEFAULTS).problem(path, _message(details))
     if details["type"] == "extra_forbidden":
-        return document.keys.get(path, _DEFAULTS).problem(path, _unknown_key(path, details))
+        return document.keys.get(path, DEFAULTS).problem(path, _unknown_key(path, details))
     if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, "type")
-    return (document.place_of(path) or _DEFAULTS).problem(path, _message(details))
+    return (document.place_of(path) or DEFAULTS).problem(path, _message(details))
 
 
 def _unknown_key(path: KeyPath, details: ErrorDetails) -> str:

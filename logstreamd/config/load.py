@@ -8,21 +8,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from logstreamd.config.document import Document
 from logstreamd.config.environment import apply_environment
-from logstreamd.config.explain import explain
+from logstreamd.config.explain import DEFAULTS, explain
 from logstreamd.config.model import Config
 from logstreamd.config.problems import ENVIRONMENT, ConfigError, KeyPath, Place, Problem
 from logstreamd.config.yaml_source import read_file
 
-__all__ = ["load_config"]
+__all__ = ["Loaded", "load_config", "read_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that is checked, and where it was written.
+
+    Attributes:
+        config: every setting.
+        file: the YAML file, None without one.
+        document: the values as they were written, with their places.
+    """
+
+    config: Config
+    file: Path | None
+    document: Document
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Return what is wrong with a setting that is in order as far as its value alone can tell."""
+        return (self.document.place_of(path) or DEFAULTS).problem(path, message)
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration, see :func:`read_config`."""
+    return read_config(path, environ).config
+
+
+def read_config(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     """Read the configuration: the environment over the file over the defaults.
 
     Args:
@@ -48,7 +73,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     if config is None or problems:
         # Outside the handler: the ValidationError as its context would show values that may be secret.
         raise ConfigError(sorted(problems, key=_reading_order))
-    return config
+    return Loaded(config, path, document)
 
 
 def _defaults(environ: Mapping[str, str]) -> Document:
