@@ -44,6 +44,7 @@ __all__ = ["DEFAULT_INTERVAL", "load_rules"]
 DEFAULT_INTERVAL = timedelta(minutes=1)
 """Prometheus' default."""
 
+_SECOND = timedelta(seconds=1)
 _DAY_SECONDS = 86_400
 # Upper bound: what is asked less than daily is a report.
 _INTERVAL = Duration(1, _DAY_SECONDS, bare=False)
@@ -116,7 +117,7 @@ class _RuleReader:
     def _group(self, node: Node) -> RuleGroup | None:
         fields = node.fields(_GROUP_KEYS, required=("name", "rules"))
         name = _read_new_name(fields, "name", self.group_places)
-        interval = fields.read_or("interval", timedelta_reader(_INTERVAL), self.default_interval)
+        interval = fields.read_or("interval", _read_interval, self.default_interval)
         limit = fields.read("limit", _LIMIT.read) or DEFAULT_LIMIT
         labels = read_templates(fields, "labels", known=(), identify=True)
         read = [self._rule(one, labels) for one in fields.elements("rules", _MOST_RULES)]
@@ -168,6 +169,14 @@ def _read_new_name(fields: Fields, key: str, places: dict[str, Place]) -> str | 
     if first != node.place:
         node.refuse(f"duplicate name {shown(name)} (first at {first.file}:{first.line})")
     return name
+
+
+def _read_interval(value: object) -> timedelta:
+    """Return how often to evaluate: whole seconds, for evaluations are made at whole seconds."""
+    interval = timedelta_reader(_INTERVAL)(value)
+    if interval % _SECOND:
+        raise ValueError(f"must be whole seconds (got {shown(value)})")
+    return interval
 
 
 def _read_query(value: object) -> Filter:

@@ -1,7 +1,8 @@
 """When groups of rules are evaluated: at instants that any daemon computes to be the same. Pure.
 
 A group's instants are one interval apart and begin at an offset that its name makes, so that groups with the same
-interval are spread over it. A daemon that takes over, or starts again, goes on with the same instants.
+interval are spread over it. A daemon that takes over, or starts again, goes on with the same instants. They are whole
+seconds, as intervals are: people can tell them beforehand, and groups that come at the same one share what they read.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 __all__ = ["instant_at", "is_due", "offset_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
 
 
 def offset_of(group: str, interval: timedelta) -> timedelta:
     """Return where in each interval a group's instant lies."""
     digest = hashlib.blake2b(group.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % (interval // _MILLISECOND) * _MILLISECOND
+    return int.from_bytes(digest) % (interval // _SECOND) * _SECOND
 
 
 def instant_at(now: datetime, interval: timedelta, offset: timedelta) -> datetime:

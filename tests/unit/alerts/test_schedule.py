@@ -20,6 +20,7 @@ def test_an_instant_has_come_less_than_an_interval_ago_and_is_the_same_until_the
 ) -> None:
     offset = offset_of(name, interval)
     assert timedelta() <= offset < interval
+    assert offset.microseconds == 0
     instant = instant_at(now, interval, offset)
     assert timedelta() <= now - instant < interval
     assert instant_at(instant, interval, offset) == instant
