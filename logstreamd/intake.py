@@ -141,6 +141,8 @@ class Intake:
             file_bytes=stats.file_bytes,
             max_bytes=stats.max_bytes,
             window_bytes=stats.window_bytes,
+            oldest_age_seconds=stats.oldest_age_seconds,
+            full=stats.full,
         )
 
     def _on_corruption(self, report: CorruptionReport) -> None:

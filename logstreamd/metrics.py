@@ -50,6 +50,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         build = self._gauge("build_info", "Always 1; the labels say what runs.", "version", "wire")
         build.labels(version=version, wire=wire).set(1)
+        self.ready = self._gauge("ready", "1 when messages can be taken and stored; /ready says what is wrong.")
         self._inputs: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
         self._declare_ledger()
         self._declare_inputs()
@@ -199,6 +200,10 @@ class Metrics:
         self.spool_batches = self._gauge("spool_batches", "Batches in the spool.")
         self.spool_bytes = self._gauge("spool_bytes", "Disk the spool uses.")
         self.spool_max_bytes = self._gauge("spool_max_bytes", "Disk the spool may use.")
+        self.spool_full = self._gauge("spool_full", "1 while the spool has no room and inputs have to wait or drop.")
+        self.spool_oldest_age_seconds = self._gauge(
+            "spool_oldest_age_seconds", "Age of the oldest batch in the spool. Grows while PostgreSQL is away."
+        )
         self.spool_window_bytes = self._gauge("spool_window_bytes", "Memory the spool's read-ahead holds.")
         self.spool_corrupt_records = self._counter(
             "spool_corrupt_records", "Spool records that could not be read and were set aside."
@@ -321,12 +326,23 @@ class Metrics:
         self.spooled_frames.labels(name).set_function(spooled)
         self.ledger_imbalance_frames.labels(name).set_function(lambda: self.ledger(name).imbalance)
 
-    def show_spool(self, *, batches: int, file_bytes: int, max_bytes: int, window_bytes: int) -> None:
+    def show_spool(
+        self,
+        *,
+        batches: int,
+        file_bytes: int,
+        max_bytes: int,
+        window_bytes: int,
+        oldest_age_seconds: float,
+        full: bool,
+    ) -> None:
         """Bring the spool's gauges up to date."""
         self.spool_batches.set(batches)
         self.spool_bytes.set(file_bytes)
         self.spool_max_bytes.set(max_bytes)
         self.spool_window_bytes.set(window_bytes)
+        self.spool_oldest_age_seconds.set(oldest_age_seconds)
+        self.spool_full.set(full)
 
     def ledger(self, name: str) -> LedgerLine:
         """Return the ledger of one input as it stands now."""

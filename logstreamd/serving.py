@@ -59,6 +59,7 @@ class Serving:
         self._http = config.http
         self._settings = ConnectionSettings(
             dsn,
+            password_file=config.database.password_file,
             connect_timeout_seconds=config.database.connect_timeout_seconds,
             statement_timeout_seconds=config.http.query_timeout_seconds,
         )
@@ -99,6 +100,7 @@ class Serving:
             pool, max_concurrent=http.max_concurrent_queries, timeout_seconds=http.query_timeout_seconds
         )
         follower = await self._start_follower(stack, supervisor)
+        self._metrics.ready.set_function(lambda: not problems())
         state = StateResource(problems, status, self._metrics.registry, self._intake.refresh_metrics)
         application = build_application(
             [state, *self._resources(database, follower)], metrics=self._metrics, max_body_bytes=http.max_body_bytes

@@ -106,9 +106,9 @@ def test_the_ledger_asks_at_each_scrape(metrics: Metrics) -> None:
 
 
 def test_the_spool_is_shown(metrics: Metrics) -> None:
-    metrics.show_spool(batches=1, file_bytes=2, max_bytes=3, window_bytes=4)
-    names = ("spool_batches", "spool_bytes", "spool_max_bytes", "spool_window_bytes")
-    assert [read(metrics, name) for name in names] == [1, 2, 3, 4]
+    metrics.show_spool(batches=1, file_bytes=2, max_bytes=3, window_bytes=4, oldest_age_seconds=5.0, full=True)
+    names = ("batches", "bytes", "max_bytes", "window_bytes", "oldest_age_seconds", "full")
+    assert [read(metrics, f"spool_{name}") for name in names] == [1, 2, 3, 4, 5, 1]
 
 
 def test_two_daemons_in_one_process_do_not_share_metrics() -> None:
