@@ -1,10 +1,12 @@
-"""``host:port`` → the socket addresses to bind."""
+"""``host:port`` → sockets: those that were open before the daemon started, or new ones."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from typing import Any
+
+from logstreamd.inputs.inherited import INHERITED
 
 __all__ = ["bind_sockets", "endpoint", "peer_address"]
 
@@ -28,7 +30,10 @@ def peer_address(host: str) -> str:
 
 
 async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[socket.socket]:
-    """Open one bound, non-blocking socket per address of ``host``.
+    """Return one bound, non-blocking socket per address of ``host``.
+
+    Where the daemon inherited sockets for some of the addresses, these are what there is: whoever opened them decided
+    on which addresses to listen. Of a ``*`` that may be an IPv4 socket, an IPv6 one, or one for both versions.
 
     Args:
         host: a name, an address, or ``*`` for every address of both IP versions.
@@ -45,7 +50,9 @@ async def bind_sockets(host: str, port: int, kind: socket.SocketKind) -> list[so
         for name in names
         for family, _, _, _, address in await loop.getaddrinfo(name, port, type=kind, flags=socket.AI_PASSIVE)
     ]
-    sockets: list[socket.socket] = []
+    sockets = INHERITED.borrow(kind, [address for _, address in found])
+    if sockets:
+        return sockets
     try:
         for family, address in found:
             bound = _bind(family, kind, address, port or (sockets[0].getsockname()[1] if sockets else 0))
@@ -75,5 +82,6 @@ def _bind(family: int, kind: socket.SocketKind, address: tuple[Any, ...], port: 
         sock.bind((address[0], port, *address[2:]))
     except OSError as problem:
         sock.close()
-        raise OSError(problem.errno, f"cannot bind {address[0]} port {port}: {problem.strerror}") from problem
+        there = "".join(f"; {name} is inherited, and another address" for name in INHERITED.names_at(port))
+        raise OSError(problem.errno, f"cannot bind {address[0]} port {port}: {problem.strerror}{there}") from problem
     return sock

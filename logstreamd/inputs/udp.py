@@ -87,20 +87,24 @@ class UdpInput:
             OSError: an address can't be bound; never with sockets that are bound.
         """
         self._sockets = list(sockets) or await bind_sockets(self._host, self._port, socket.SOCK_DGRAM)
+        # Another input, or an earlier run of the daemon, may have had them, and counted.
+        self._kernel_drops = kernel_drops({_inode(sock) for sock in self._sockets})
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             self._grow_buffer(sock)
             loop.add_reader(sock.fileno(), self._on_readable, sock)
-        if sockets:  # another input may have had them, and counted
-            self._kernel_drops = kernel_drops({_inode(sock) for sock in sockets})
-        self.count_kernel_drops()
 
     def _grow_buffer(self, sock: socket.socket) -> None:
         """Ask for the configured buffer, past the system's limit where the privilege is there."""
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer_bytes)
         except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+            # Never below what it has: whoever opened an inherited socket may have had the privilege.
+            with socket.socket(sock.family, sock.type) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+                allowed = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            if allowed > sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         # The kernel doubles the number for its own bookkeeping; socket(7).
         granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         self._metrics.receive_buffer_bytes.labels(self.name).set(granted)
