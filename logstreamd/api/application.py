@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -12,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from logstreamd.api.errors import errors_as_json
+from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.metrics import Metrics
 
 __all__ = ["HttpServer", "Resource", "build_application"]
@@ -97,8 +99,8 @@ class HttpServer:
             OSError: the address can't be bound.
         """
         await self._runner.setup()
-        host = None if self._host == "*" else self._host
-        await web.TCPSite(self._runner, host, self._port).start()
+        for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
+            await web.SockSite(self._runner, sock).start()
 
     async def stop(self) -> None:
         """Finish what is being answered and close."""
