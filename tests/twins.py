@@ -15,6 +15,7 @@ from logstreamd.wire.batch import MAX_ROWS, Batch
 from logstreamd.wire.block import Block, Count, Survey
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.policy import Policy
+from logstreamd.wire.sender import sender_entry
 
 ARRIVAL_US = 1_795_305_600_000_000  # 2026-11-22T00:00:00Z
 FIRST_ID = 7 << 16
@@ -27,7 +28,13 @@ POLICIES = (
     Policy(zone=timezone(timedelta(hours=5, minutes=30)), max_past_us=1 << 60, max_future_us=1 << 60),
     Policy(zone=ZoneInfo("Europe/Berlin"), max_past_us=1 << 60, max_future_us=1 << 60),
 )
-PEERS = ("192.0.2.1", "2001:db8::1", "")
+PEERS = (
+    "192.0.2.1",
+    "2001:db8::1",
+    "",
+    sender_entry("192.0.2.9", {"tls_subject": 'CN=web-1,O="Ünder" \\ Töchter'}),
+    sender_entry("", {"peer_pid": 812, "peer_uid": 0}),
+)
 
 
 def compiled_twin() -> Callable[[Batch, int, Policy], tuple[Encoded, int]]:
@@ -42,7 +49,7 @@ def compiled_twin() -> Callable[[Batch, int, Policy], tuple[Encoded, int]]:
 
 
 def batch_of(frames: Iterable[bytes], received_at: int = ARRIVAL_US) -> Batch:
-    """Gather frames of three senders in turn."""
+    """Gather frames of all kinds of senders in turn."""
     batch = Batch("edge", max_rows=MAX_ROWS, max_bytes=1 << 30)
     ids = [batch.peer_id(peer) for peer in PEERS]
     for number, frame in enumerate(frames):

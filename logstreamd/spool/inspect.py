@@ -20,7 +20,9 @@ from logstreamd.spool.file_format import READ_ERRORS, CorruptDatabaseError, conn
 from logstreamd.spool.interface import SpoolError
 from logstreamd.spool.rows import Row
 from logstreamd.spool.statements import QUERIES
+from logstreamd.wire.batch import Batch
 from logstreamd.wire.batch_codec import CorruptBatch
+from logstreamd.wire.sender import split_sender
 
 __all__ = ["BatchSummary", "SpoolStatus", "batch_summaries", "export_frames", "spool_status"]
 
@@ -109,8 +111,9 @@ def export_frames(path: Path) -> Iterator[dict[str, Any]]:
     """Yield every frame in the order of arrival, ready to be a line of JSON.
 
     Yields:
-        ``seq``, ``input``, ``peer``, ``received_at`` (microseconds since the epoch), ``flags``, and ``frame`` as text
-        or ``frame_base64`` when it is not UTF-8. A batch that cannot be read gives one object with ``seq``, ``input``
+        ``seq``, ``input``, ``peer`` (of a line of a file: its path) and what else is known of the sender as ``known``,
+        ``received_at`` (microseconds since the epoch), ``flags``, and ``frame`` as text or ``frame_base64`` when it is
+        not UTF-8. A batch that cannot be read gives one object with ``seq``, ``input``
         and ``problem``.
 
     Raises:
@@ -126,11 +129,19 @@ def export_frames(path: Path) -> Iterator[dict[str, Any]]:
             yield {
                 "seq": row.seq,
                 "input": batch.input,
-                "peer": batch.peers[batch.peer_ids[index]],
+                **_sender(batch, index),
                 "received_at": batch.received_at[index],
                 "flags": batch.flags[index],
                 **_text_or_base64(frame),
             }
+
+
+def _sender(batch: Batch, index: int) -> dict[str, Any]:
+    peer = batch.peers[batch.peer_ids[index]]
+    if batch.positions is not None:
+        return {"peer": peer}
+    address, known = split_sender(peer)
+    return {"peer": address, "known": known} if known else {"peer": address}
 
 
 def _rows(path: Path) -> Iterator[Row]:

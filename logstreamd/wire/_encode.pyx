@@ -34,6 +34,8 @@ from logstreamd.wire import copy_binary, timestamps
 from logstreamd.wire._survey import survey_rows
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.parse import parse_frame
+from logstreamd.wire.sender import add_known, members
+from logstreamd.wire.text import dump_json
 
 __all__ = ["encode", "encode_noting_left"]
 
@@ -42,7 +44,15 @@ MAX_WINDOW_US = 1 << 61
 MAX_FIRST_ID = (1 << 63) - 65_536
 MAX_ROWS_BYTES = 0xFFFF_FFFF   # row_ends has 32 bits
 
-_inet = lru_cache(4096)(copy_binary._inet)
+cdef extern from "string.h" nogil:
+    void *memmem(const void *haystack, size_t haystack_size, const void *needle, size_t needle_size)
+
+
+@lru_cache(4096)
+def _sender(entry):
+    """Return the address as inet, what else is known of the sender, and that as members of a JSON object."""
+    peer, known = copy_binary._sender(entry)
+    return peer, known, members(known)
 
 
 cdef struct Tables:
@@ -55,6 +65,11 @@ cdef struct Tables:
     const unsigned char *flags
     Cursor peers
     const uint32_t *peer_ends
+    Cursor known          # of each sender, beside its address: the members of a JSON object
+    const uint32_t *known_ends
+    Cursor known_names    # of all those members, with quotes and colon
+    const uint32_t *known_name_ends
+    Py_ssize_t known_name_count
     Cursor formats
     const uint32_t *format_ends
     Span input
@@ -85,9 +100,9 @@ def encode(batch, first_id, policy):
 
 def encode_noting_left(batch, first_id, policy):
     """Encode a batch, and say how many of its frames the Python twin had to parse."""
-    peers = [_inet(peer) for peer in batch.peers]
+    senders = [_sender(entry) for entry in batch.peers]
     input_name = copy_binary._text(batch.input)
-    encoded = _encode_usual(batch, first_id, policy, input_name, peers)
+    encoded = _encode_usual(batch, first_id, policy, input_name, senders)
     if encoded is None:
         return copy_binary.encode(batch, first_id, policy), len(batch)
     rows, row_ends, left = encoded
@@ -95,16 +110,17 @@ def encode_noting_left(batch, first_id, policy):
         records = [
             parse_frame(batch.frame(index), batch.received_at[index], policy, batch.flags[index]) for index in left
         ]
-        others = [
-            copy_binary._row(first_id + index, record, input_name, peers[batch.peer_ids[index]])
-            for index, record in zip(left, records)
-        ]
+        others = []
+        for index, record in zip(left, records):
+            peer, known, _ = senders[batch.peer_ids[index]]
+            add_known(record, known)
+            others.append(copy_binary._row(first_id + index, record, input_name, peer))
         rows = _fill_gaps(rows, row_ends, left, others)
     blocks, counts = survey_rows(rows, row_ends)
     return Encoded(rows, row_ends, first_id, blocks, counts), len(left)
 
 
-cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
+cdef _encode_usual(batch, first_id, policy, bytes input_name, list senders):
     """Encode what can be without the GIL.
 
     Returns:
@@ -112,10 +128,13 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
         are not as the arithmetic here needs them.
     """
     cdef const unsigned char[::1] data = batch.data, flags = batch.flags
-    cdef const uint32_t[::1] ends = batch.ends, peer_ends = _ends_of(peers)
+    cdef list peers = [sender[0] for sender in senders], known = [sender[2] for sender in senders]
+    cdef list known_names = _quoted_names(senders)
+    cdef const uint32_t[::1] ends = batch.ends, peer_ends = _ends_of(peers), known_ends = _ends_of(known)
+    cdef const uint32_t[::1] known_name_ends = _ends_of(known_names)
     cdef const int64_t[::1] received_at = batch.received_at
     cdef const uint16_t[::1] peer_ids = batch.peer_ids
-    cdef bytes peer_bytes = b"".join(peers)
+    cdef bytes peer_bytes = b"".join(peers), known_bytes = b"".join(known), name_bytes = b"".join(known_names)
     cdef Workplace place = Workplace()
     cdef Tables tables
     cdef Result result
@@ -132,7 +151,8 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list peers):
     cdef bytes format_bytes = b"".join(formats)
     tables = Tables(
         len(ends), &data[0], &ends[0], &received_at[0], &peer_ids[0], &flags[0],
-        peer_bytes, &peer_ends[0], format_bytes, &format_ends[0], Span(input_name, len(input_name)),
+        peer_bytes, &peer_ends[0], known_bytes, &known_ends[0], name_bytes, &known_name_ends[0], len(known_names),
+        format_bytes, &format_ends[0], Span(input_name, len(input_name)),
     )
     result.row_ends, result.left = &row_ends_view[0], &left_view[0]
     _set_clock(&place.desk.clock, policy)
@@ -175,6 +195,11 @@ cdef _ends_of(list pieces):
     return ends
 
 
+cdef list _quoted_names(list senders):
+    """Return the names of all that is known of the senders as they stand in their attributes."""
+    return [dump_json(name) + b":" for name in {name for _, known, _ in senders for name in known}]
+
+
 cdef void _set_clock(Clock *clock, policy):
     clock.max_past_us = policy.max_past_us
     clock.max_future_us = policy.max_future_us
@@ -199,7 +224,12 @@ cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *resul
     frame.input = tables.input
     for i in range(tables.count):
         row.received_at = tables.received_at[i]
-        if tables.flags[i] or read_frame(tables.data + start, tables.data + tables.ends[i], &row, &place.desk) == LEFT:
+        frame.known = _piece(tables.known, tables.known_ends, tables.peer_ids[i])
+        if (
+            tables.flags[i]
+            or read_frame(tables.data + start, tables.data + tables.ends[i], &row, &place.desk) == LEFT
+            or (frame.known.size and _may_claim_a_name(&place.desk.attrs, tables))
+        ):
             result.left[result.left_count] = <uint32_t>i
             result.left_count += 1
         else:
@@ -210,6 +240,17 @@ cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *resul
         result.row_ends[i] = <uint32_t>place.rows.size
         start = tables.ends[i]
     return True
+
+
+cdef bint _may_claim_a_name(Buffer *attrs, Tables *tables) noexcept nogil:
+    """Whether a name of what is known of senders is among the attributes, at whatever depth."""
+    cdef Py_ssize_t i
+    cdef Span name
+    for i in range(tables.known_name_count):
+        name = _piece(tables.known_names, tables.known_name_ends, i)
+        if attrs.size and memmem(attrs.data, <size_t>attrs.size, name.start, <size_t>name.size) != NULL:
+            return True
+    return False
 
 
 cdef Span _piece(Cursor pieces, const uint32_t *ends, Py_ssize_t index) noexcept nogil:

@@ -63,6 +63,7 @@ cdef struct Frame:
     Span input
     Span peer
     Span format
+    Span known   # of its sender: the members of a JSON object
 
 
 cdef inline bint reserve(Buffer *buffer, Py_ssize_t more) noexcept nogil:
@@ -143,13 +144,22 @@ cdef inline unsigned char *_put_text(unsigned char *at, Span text) noexcept nogi
     return _put_bytes(at, text)
 
 
-cdef inline unsigned char *_put_jsonb(unsigned char *at, Buffer *attrs) noexcept nogil:
-    if attrs.size == 0:
+cdef inline unsigned char *_put_jsonb(unsigned char *at, Buffer *attrs, Span known) noexcept nogil:
+    """Write the attributes and, as the last of them, what is known of the sender."""
+    cdef unsigned char *length = at
+    if attrs.size == 0 and known.size == 0:
         return _put_int(at, <uint64_t>-1, 4)
-    at = _put_int(at, <uint64_t>attrs.size + 1, 4)
-    at = _put_int(at, 1, 1)
+    at = _put_int(at + 4, 1, 1)
     memcpy(at, attrs.data, <size_t>attrs.size)
-    return at + attrs.size
+    at += attrs.size
+    if known.size:
+        if attrs.size:
+            (at - 1)[0] = 0x2c   # for the brace
+        else:
+            at = _put_int(at, 0x7b, 1)
+        at = _put_int(_put_bytes(at, known), 0x7d, 1)
+    _put_int(length, <uint64_t>(at - length - 4), 4)
+    return at
 
 
 cdef inline unsigned char *_put_fixed(unsigned char *at, int64_t row_id, Row *row) noexcept nogil:
@@ -167,7 +177,7 @@ cdef inline bint write_row(Buffer *rows, int64_t row_id, Row *row, Buffer *attrs
     """Append one row; False when there is no memory for it."""
     cdef unsigned char *at
     cdef Py_ssize_t size = (
-        FIXED_BYTES + 7 * LENGTH_BYTES + 1 + attrs.size
+        FIXED_BYTES + 7 * LENGTH_BYTES + 1 + attrs.size + 2 + frame.known.size
         + row.host.size + row.service.size + row.proc_id.size + row.msg_id.size + row.trace_id.size + row.message.size
         + frame.input.size + frame.peer.size + frame.format.size
     )
@@ -180,7 +190,7 @@ cdef inline bint write_row(Buffer *rows, int64_t row_id, Row *row, Buffer *attrs
     at = _put_text(at, row.msg_id)
     at = _put_text(at, row.trace_id)
     at = _put_text(at, row.message)
-    at = _put_jsonb(at, attrs)
+    at = _put_jsonb(at, attrs, frame.known)
     at = _put_bytes(at, frame.input)
     at = _put_bytes(at, frame.peer)
     at = _put_bytes(at, frame.format)

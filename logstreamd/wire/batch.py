@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+from logstreamd.wire.sender import address_of
+
 __all__ = ["MAX_ROWS", "PARTIAL", "TRUNCATED", "Batch", "FileKey", "FilePosition"]
 
 TRUNCATED = 1
@@ -119,7 +121,7 @@ class Batch:
         return len(self.ends) >= self.max_rows or len(self.data) >= self.max_bytes
 
     def peer_id(self, peer: str) -> int:
-        """Return the index of ``peer`` (an IP address) in this batch, adding it when it is new."""
+        """Return the index of ``peer`` (an entry as of :mod:`.sender`) in this batch, adding it when it is new."""
         index = self._peer_index.get(peer)
         if index is None:
             index = self._peer_index[peer] = len(self.peers)
@@ -128,7 +130,7 @@ class Batch:
 
     def address(self, index: int) -> str | None:
         """Return the IP address that sent a frame; None for a line of a file and for a local sender."""
-        return None if self.positions is not None else self.peers[self.peer_ids[index]] or None
+        return None if self.positions is not None else address_of(self.peers[self.peer_ids[index]])
 
     def append(self, frame: bytes | bytearray | memoryview, received_at: int, peer_id: int, flags: int = 0) -> None:
         """Add one frame; the caller looks at :attr:`full` first."""

@@ -29,6 +29,7 @@ from logstreamd.wire.block import Block, Count, Survey
 from logstreamd.wire.copy_rows import EPOCH_2000_US, HEADER, TRAILER, counted_by
 from logstreamd.wire.parse import parse_frame
 from logstreamd.wire.policy import Policy
+from logstreamd.wire.sender import Known, add_known, split_sender
 from logstreamd.wire.text import dump_json
 
 __all__ = ["Encoded", "encode", "rows_without_peer"]
@@ -95,14 +96,16 @@ def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
     """
     rows = bytearray()
     row_ends = array("I")
-    peers = [_inet(peer) for peer in batch.peers]
+    senders = [_sender(entry) for entry in batch.peers]
     input_name = _text(batch.input)
     survey = Survey()
     positions = zip(batch.frames(), batch.received_at, batch.peer_ids, batch.flags, strict=True)
     for row_id, (frame, received_at, peer_id, flags) in enumerate(positions, first_id):
         record = parse_frame(frame, received_at, policy, flags)
+        peer, known = senders[peer_id]
+        add_known(record, known)
         survey.add(row_id, record)
-        rows += _row(row_id, record, input_name, peers[peer_id])
+        rows += _row(row_id, record, input_name, peer)
         row_ends.append(len(rows))
     return Encoded(bytes(rows), row_ends, first_id, survey.blocks(), survey.counts())
 
@@ -156,6 +159,12 @@ def _text(text: str | None) -> bytes:
 
 def _jsonb(text: bytes) -> bytes:
     return _pack_length(len(text) + 1) + b"\x01" + text
+
+
+def _sender(entry: str) -> tuple[bytes, Known]:
+    """Read an entry of a batch's ``peers``: the address as inet, and what else is known."""
+    address, known = split_sender(entry)
+    return _inet(address), known
 
 
 def _inet(peer: str) -> bytes:

@@ -13,6 +13,7 @@ from twins import ARRIVAL_US, POLICIES, WIDE, batch_of, compiled_twin, encode_wi
 
 from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
 from logstreamd.wire.policy import Policy
+from logstreamd.wire.sender import sender_entry
 
 pytestmark = pytest.mark.usefixtures("compiled")
 MANY = settings(max_examples=300, deadline=None)
@@ -55,7 +56,7 @@ WORDS = _one_of(
 )  # fmt: skip
 ELEMENTS = st.builds(
     "[{}{}]".format,
-    _one_of("a", "x@1", "trace", "logstreamd", "é", "", "a b", "a]", 'q"', "back\\slash"),
+    _one_of("a", "x@1", "trace", "logstreamd", "tls_subject", "é", "", "a b", "a]", 'q"', "back\\slash"),
     st.lists(
         st.builds(
             "{}{}={}".format,
@@ -96,7 +97,7 @@ NUMBERS = _one_of(
 )  # fmt: skip
 NAMES = _one_of(
     "timestamp", "@timestamp", "ts", "time", "level", "severity", "lvl", "service", "app", "logger", "host", "hostname",
-    "trace_id", "traceId", "message", "msg", "log", "logstreamd", "a", "b", "tags", "é", "",
+    "trace_id", "traceId", "message", "msg", "log", "logstreamd", "tls_subject", "peer_pid", "a", "b", "tags", "é", "",
 )  # fmt: skip
 QUOTED = TEXTS.map(json.dumps) | TEXTS.map(lambda text: json.dumps(text, ensure_ascii=False)) | st.builds(
     '"{}"'.format,
@@ -180,6 +181,19 @@ def test_any_arrival_and_any_flag_give_the_same_rows(entries: list[tuple[bytes, 
 
 USUAL = b"<34>1 2026-11-21T23:00:00Z h a 1 - - usual"
 UNUSUAL = b"<34>1 2026-11-21T23:00:00Z h a 1 - [broken unusual"
+
+
+KNOWN = st.dictionaries(NAMES.filter(bool), TEXTS | st.integers(-(2**63), 2**63 - 1), max_size=4)
+
+
+@given(st.lists(st.tuples(FRAMES, KNOWN), min_size=1, max_size=8))
+def test_whatever_is_known_of_the_senders_gives_the_same_rows(
+    entries: list[tuple[bytes, dict[str, str | int]]],
+) -> None:
+    batch = Batch("edge")
+    for frame, known in entries:
+        batch.append(frame, ARRIVAL_US, batch.peer_id(sender_entry("192.0.2.1", known)))
+    encode_with_both(batch)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))

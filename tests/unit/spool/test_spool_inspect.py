@@ -13,6 +13,7 @@ from spooling import append, crash_copy, fill, make_batch, names_left, running
 from logstreamd.spool import SpoolError, SpoolVersionError
 from logstreamd.spool.inspect import batch_summaries, export_frames, spool_status
 from logstreamd.wire.batch import PARTIAL, Batch
+from logstreamd.wire.sender import sender_entry
 
 FROM_ELSEWHERE = """
 import json, sys
@@ -67,6 +68,15 @@ async def test_a_spool_at_rest_is_counted_listed_and_exported(directory: Path) -
     assert lines[1] == {**arrival, "received_at": 1_700_000_000_000_001, "flags": PARTIAL, "frame_base64": encoded}
     assert lines[2]["frame"] == "drei \N{SNOWMAN}"
     assert json.loads(json.dumps(lines[3])) == lines[3]
+
+
+async def test_what_is_known_of_a_sender_stands_beside_its_address(directory: Path) -> None:
+    batch = Batch("tls")
+    batch.append(b"<13>x", 1_700_000_000_000_000, batch.peer_id(sender_entry("192.0.2.1", {"tls_subject": "CN=web-1"})))
+    async with running(directory) as spool:
+        await append(spool, batch)
+    (line,) = export_frames(directory)
+    assert (line["peer"], line["known"]) == ("192.0.2.1", {"tls_subject": "CN=web-1"})
 
 
 async def test_looking_changes_nothing_the_next_run_would_see(directory: Path) -> None:

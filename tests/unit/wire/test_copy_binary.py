@@ -9,6 +9,7 @@ from logstreamd.record import COLUMNS
 from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
 from logstreamd.wire.copy_binary import Encoded, encode
 from logstreamd.wire.policy import Policy
+from logstreamd.wire.sender import sender_entry
 
 NOW = datetime(2026, 11, 22, 3, 0, 0, 123_456, UTC)
 NOW_US = 1_795_316_400_123_456
@@ -78,6 +79,24 @@ def test_an_empty_message_is_empty_and_not_null() -> None:
 def test_senders_of_both_ip_versions_are_kept(peer: str) -> None:
     (row,) = rows_of(encode(batch_of(b"x", peer=peer), 1, Policy()))
     assert row["peer"] in (peer, "::ffff:c000:201")
+
+
+def test_what_is_known_of_a_sender_is_an_attribute_of_its_rows() -> None:
+    entry = sender_entry("192.0.2.7", {"tls_subject": "CN=web-1"})
+    plain, rich = rows_of(encode(batch_of(b"text", RICH, peer=entry), 1, Policy()))
+    assert (plain["peer"], plain["attrs"]) == ("192.0.2.7", {"tls_subject": "CN=web-1"})
+    assert rich["attrs"] == {"ex@1": {"user": ["Müller", "two"]}, "tls_subject": "CN=web-1"}
+
+
+def test_a_process_of_this_machine_has_no_address() -> None:
+    (row,) = rows_of(encode(batch_of(b"text", peer=sender_entry("", {"peer_pid": 812, "peer_uid": 0})), 1, Policy()))
+    assert (row["peer"], row["attrs"]) == (None, {"peer_pid": 812, "peer_uid": 0})
+
+
+def test_a_sender_cannot_pass_for_another_and_what_it_said_is_kept() -> None:
+    entry = sender_entry("192.0.2.7", {"tls_subject": "CN=web-1"})
+    (row,) = rows_of(encode(batch_of(b'{"tls_subject": "CN=root", "a": 1}', peer=entry), 1, Policy()))
+    assert row["attrs"] == {"a": 1, "logstreamd": {"tls_subject": "CN=root"}, "tls_subject": "CN=web-1"}
 
 
 def test_rows_have_the_senders_and_times_of_their_own_frames() -> None:

@@ -14,6 +14,7 @@ from twins import ARRIVAL_US, WIDE, batch_of, compiled_twin, encode_with_both
 from logstreamd.wire import copy_binary
 from logstreamd.wire.batch import PARTIAL, TRUNCATED, Batch
 from logstreamd.wire.policy import Policy
+from logstreamd.wire.sender import sender_entry
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -139,6 +140,29 @@ def test_a_flagged_frame_is_left_to_the_plain_twin(flags: int) -> None:
     batch = Batch("edge")
     batch.append(HEADER + b"- x", ARRIVAL_US, batch.peer_id(""), flags)
     assert encode_with_both(batch) == 1
+
+
+def known_left_of(*frames: bytes) -> int:
+    """As :func:`left_of`, with a sender that showed a certificate."""
+    batch = Batch("edge")
+    for frame in frames:
+        batch.append(frame, ARRIVAL_US, batch.peer_id(sender_entry("192.0.2.1", {"tls_subject": "CN=web-1"})))
+    return encode_with_both(batch)
+
+
+@pytest.mark.parametrize(
+    "frame", [HEADER + b"- x", HEADER + b'[a k="v"] x', b"<34>just text", b'{"a":"tls_subject"}', b"x"]
+)
+def test_what_is_known_of_a_sender_costs_no_detour(frame: bytes) -> None:
+    assert known_left_of(frame) == 0
+
+
+@pytest.mark.parametrize(
+    "frame", [HEADER + b'[tls_subject k="v"] x', b'{"tls_subject":"CN=me"}', b'{"a":{"tls_subject":1}}']
+)
+def test_a_frame_that_may_claim_the_name_of_something_known_is_left_to_the_plain_twin(frame: bytes) -> None:
+    assert known_left_of(frame) == 1
+    assert left_of(frame) == 0
 
 
 def _params(count: int) -> bytes:
