@@ -30,6 +30,7 @@ from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.rule import RuleGroup
 from logstreamd.config import Config, redacted
 from logstreamd.intake import Intake, policy_of
+from logstreamd.loop_lag import sample_loop_lag
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
@@ -91,6 +92,8 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._supervisor.stop)
+            self._supervisor.start("event loop lag", sample_loop_lag(self._metrics.event_loop_lag_seconds.observe))
             dsn = await self._start_database(stack)
             await self._intake.open_spool()
             stack.push_async_callback(self._intake.close_spool)

@@ -8,6 +8,7 @@ __all__ = [
     "DELIVERY_OUTCOMES",
     "DROP_REASONS",
     "EVALUATION_OUTCOMES",
+    "LOG_LEVELS",
     "ROTATION_KINDS",
     "TAIL_SKIP_REASONS",
 ]
@@ -37,3 +38,6 @@ EVALUATION_OUTCOMES = ("ok", "failed")
 
 ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
 """Why an alert was not told: the closed set of the label ``reason``."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+"""How severe a line of the daemon's own log is: the closed set of the label ``level``."""

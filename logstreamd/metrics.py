@@ -24,6 +24,7 @@ from logstreamd.metric_labels import (
     DELIVERY_OUTCOMES,
     DROP_REASONS,
     EVALUATION_OUTCOMES,
+    LOG_LEVELS,
     ROTATION_KINDS,
     TAIL_SKIP_REASONS,
 )
@@ -61,6 +62,7 @@ class Metrics:
         self._declare_http()
         self._declare_deliveries()
         self._declare_evaluations()
+        self._declare_self()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"logstreamd_{name}", text, labels, registry=self.registry)
@@ -264,6 +266,21 @@ class Metrics:
         self.alert_leader = self._gauge(
             "alert_leader", "1 while this daemon evaluates the rules of its database; 0: another one does, or none can."
         )
+
+    def _declare_self(self) -> None:
+        self.event_loop_lag_seconds = self._histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop wakes what waits. Above a second something keeps the daemon from everything else.",
+            _STAGE_SECONDS,
+        )
+        self.log_lines = self._counter("log_lines", "Lines of the daemon's own log.", "level")
+        for level in LOG_LEVELS:
+            self.log_lines.labels(level)
+        self.suppressed_log_lines = self._counter(
+            "suppressed_log_lines", "Lines of the daemon's own log left out: they repeated what others say.", "level"
+        )
+        for level in LOG_LEVELS:
+            self.suppressed_log_lines.labels(level)
 
     def watch_rules(
         self,
