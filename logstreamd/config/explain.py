@@ -19,7 +19,6 @@ DEFAULTS = Place("defaults")
 
 # Named in the project's plans: whoever has read those deserves a better answer than "unknown".
 _LATER_INPUT_TYPES = ("tls", "unix")
-_LATER_INPUT_KEYS = ("allow", "allow_from", "allow_list")
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
@@ -68,8 +67,6 @@ def _unknown_key(path: KeyPath, details: ErrorDetails) -> str:
     known, of = keys_at(path[:-1]), ""
     match details["loc"]:
         case ("inputs", int(), str() as input_type, _):
-            if key in _LATER_INPUT_KEYS:
-                return "allow-lists are not available in this version"
             if key in known:
                 return f"unknown key for input type '{input_type}'"
             known, of = set(INPUT_MODELS[input_type].model_fields), f" for input type '{input_type}'"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, PlainValidator
 
 from logstreamd.config.address import ListenAddress
+from logstreamd.config.admission import AdmissionSection
 from logstreamd.config.names import read_directory, read_name, read_patterns, read_service, read_zone
 from logstreamd.config.section import Section
 from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
@@ -32,7 +33,7 @@ class _InputSection(Section):
     max_frame_bytes: Annotated[int, Size(KIB, MIB)] = 64 * KIB
 
 
-class UdpInput(_InputSection):
+class UdpInput(_InputSection, AdmissionSection):
     """Datagrams, one message each (RFC 5426)."""
 
     listen: ListenAddress
@@ -42,7 +43,7 @@ class UdpInput(_InputSection):
     receive_buffer_bytes: Annotated[int, Size(64 * KIB, 512 * MIB)] = 16 * MIB
 
 
-class TcpInput(_InputSection):
+class TcpInput(_InputSection, AdmissionSection):
     """Connections, octet-counted or newline-framed messages mixed as they come (RFC 6587)."""
 
     listen: ListenAddress

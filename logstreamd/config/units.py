@@ -192,16 +192,21 @@ class Duration(_Quantity):
 
 @dataclass(frozen=True, slots=True)
 class Size(_Quantity):
-    """A number of bytes, ``lowest..highest``; with ``nullable`` also null, for "no limit"."""
+    """A number of bytes, ``lowest..highest``; with ``nullable`` also null, for "no limit".
+
+    With ``zero_means`` 0 is accepted too and says that.
+    """
 
     lowest: int
     highest: int
     nullable: bool = False
+    zero_means: str | None = None
 
     @property
     def bounds(self) -> str:
         """The bounds for people, for example ``1KiB..1MiB``."""
-        return f"{size_text(self.lowest)}..{size_text(self.highest)}" + (" or null" if self.nullable else "")
+        span = f"{size_text(self.lowest)}..{size_text(self.highest)}" + (" or null" if self.nullable else "")
+        return f"{span}, or 0 for {self.zero_means}" if self.zero_means else span
 
     def read(self, value: object) -> int | None:
         """Return the bytes that were written; raise ValueError when it is no size or out of bounds."""
@@ -214,6 +219,8 @@ class Size(_Quantity):
                 size_bytes = value
             case _:
                 raise ValueError(f"must be a size such as 64KiB, 2MiB or 4GiB (got {shown(value)})")
+        if size_bytes == 0 and self.zero_means:
+            return 0
         if not self.lowest <= size_bytes <= self.highest:
             raise ValueError(f"must be {self.bounds} (got {shown(value)})")
         return size_bytes

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from math import inf
 
-from logstreamd.inputs.networks import Networks, plain_address
+from logstreamd.inputs.addresses import peer_address
+from logstreamd.inputs.networks import Networks
 from logstreamd.metrics import Metrics
 
 __all__ = ["MAX_REFUSED", "MAX_SOURCES", "TOP_SOURCES", "Admission", "Source", "TopSource"]
@@ -219,7 +220,7 @@ class Admission:
         self._count_refused(address, datagrams)
 
     def _count_refused(self, address: str, number: int) -> None:
-        key = plain_address(address)
+        key = peer_address(address)
         self._refused[key] = self._refused.pop(key, 0) + number
         if len(self._refused) > MAX_REFUSED:
             self._refused.popitem(last=False)
@@ -230,7 +231,7 @@ class Admission:
         Args:
             address: its IP address, or ``uid 1000``.
         """
-        return self.source_named(plain_address(address)) if self.limited else None
+        return self.source_named(peer_address(address)) if self.limited else None
 
     def source_named(self, name: str) -> Source:
         """Return the buckets of a sender by the name it is counted under."""
