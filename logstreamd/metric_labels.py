@@ -9,6 +9,7 @@ __all__ = [
     "DROP_REASONS",
     "EVALUATION_OUTCOMES",
     "LOG_LEVELS",
+    "RELOAD_OUTCOMES",
     "ROTATION_KINDS",
     "TAIL_SKIP_REASONS",
 ]
@@ -41,3 +42,6 @@ ALERT_DROP_REASONS = ("queue_full", "expired", "rejected")
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 """How severe a line of the daemon's own log is: the closed set of the label ``level``."""
+
+RELOAD_OUTCOMES = ("applied", "refused")
+"""How a reload of the configuration ended: the closed set of the label ``outcome``."""

@@ -25,6 +25,7 @@ from logstreamd.metric_labels import (
     DROP_REASONS,
     EVALUATION_OUTCOMES,
     LOG_LEVELS,
+    RELOAD_OUTCOMES,
     ROTATION_KINDS,
     TAIL_SKIP_REASONS,
 )
@@ -53,6 +54,7 @@ class Metrics:
         build.labels(version=version, wire=wire).set(1)
         self.ready = self._gauge("ready", "1 when messages can be taken and stored; /ready says what is wrong.")
         self._inputs: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
+        self._declare_configuration()
         self._declare_ledger()
         self._declare_inputs()
         self._declare_files()
@@ -72,6 +74,18 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"logstreamd_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _declare_configuration(self) -> None:
+        self.config_reloads = self._counter("config_reloads", "Reloads of the configuration.", "outcome")
+        for outcome in RELOAD_OUTCOMES:
+            self.config_reloads.labels(outcome)
+        self.config_last_reload_successful = self._gauge(
+            "config_last_reload_successful",
+            "0 when the last reload was refused and an earlier configuration is in force; /status says why.",
+        )
+        self.config_last_reload_success_timestamp_seconds = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration in force was put in force."
+        )
 
     def _declare_ledger(self) -> None:
         self.received_frames = self._counter("received_frames", "Messages taken from an input.", "input")
