@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from logstreamd.config import consistency
+from logstreamd.config.access import HostName, Origin, TokenConfig, check_tokens
 from logstreamd.config.address import ListenAddress
-from logstreamd.config.section import Section
+from logstreamd.config.admission import AdmissionSection
+from logstreamd.config.names import read_file_path
+from logstreamd.config.token_values import refuse_text
 from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
 
 __all__ = ["HttpConfig"]
 
 
-class HttpConfig(Section):
+class HttpConfig(AdmissionSection):
     """The HTTP listener: ingest, search, metrics, the page."""
 
     listen: ListenAddress = ListenAddress("127.0.0.1", 8514)
+    # Upper bound: more belong into a file.
+    tokens: Annotated[tuple[TokenConfig, ...], Field(max_length=64), BeforeValidator(refuse_text)] = ()
+    tokens_file: Annotated[Path | None, PlainValidator(read_file_path)] = None
+    # Upper bounds: looked through at every request, and written by hand.
+    allowed_hosts: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
+    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=64)] = ()
     # Upper bounds of the two: a body is held in memory while it is read, compressed and not.
     max_body_bytes: Annotated[int, Size(KIB, 256 * MIB)] = 16 * MIB
     max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
@@ -37,4 +47,5 @@ class HttpConfig(Section):
     @model_validator(mode="after")
     def _check_itself(self) -> HttpConfig:
         consistency.check_http_body(self)
+        check_tokens(self.tokens)
         return self
