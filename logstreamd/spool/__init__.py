@@ -5,7 +5,8 @@ module         what it is
 ============= ===============================================================================================
 interface      what every spool promises, and its errors
 disk           the durable spool: the event loop's side
-owner          the one thread that touches the files; ``messages`` is what the two say to each other
+owner          the one thread that touches the files; ``messages`` is what the two say to each other, ``futures`` who
+               waits for it
 database       the open SQLite file; ``file_format`` what it looks like, ``rows`` its rows, ``limits`` its size,
                ``statements`` and ``sql/`` its SQL
 directory      the private directory, its owner, its identity

@@ -18,6 +18,7 @@ from pathlib import Path
 from logstreamd.spool.books import Books, Entry
 from logstreamd.spool.database import SpoolDatabase
 from logstreamd.spool.directory import SpoolDirectory
+from logstreamd.spool.futures import refused, settle
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError, SpoolStats
 from logstreamd.spool.limits import DiskLimits, disk_cost
 from logstreamd.spool.messages import (
@@ -31,6 +32,8 @@ from logstreamd.spool.messages import (
     Event,
     Forget,
     Opened,
+    Ping,
+    Pong,
     Read,
     ReadBack,
     Ready,
@@ -103,6 +106,7 @@ class DiskSpool:
         self._error: str | None = None
         self._owner: Owner | None = None
         self._opened: asyncio.Future[None] | None = None
+        self._pong: asyncio.Future[None] | None = None
         self._stopped = asyncio.Event()
 
     @property
@@ -154,7 +158,7 @@ class DiskSpool:
         body_bytes = encoded_bytes(batch)
         cost = disk_cost(body_bytes)
         if body_bytes > self._limits.batch_bytes:
-            return _refused(f"a batch of {body_bytes} bytes, the spool takes up to {self._limits.batch_bytes}")
+            return refused(f"a batch of {body_bytes} bytes, the spool takes up to {self._limits.batch_bytes}")
         if self._id is None or self._error is not None or not self._fits(batch, cost):
             self._room.update(1.0)  # whoever is refused is told when to come again, wherever the marks are
             return None
@@ -217,6 +221,15 @@ class DiskSpool:
     def frames_by_input(self) -> dict[str, int]:
         """Frames durable and not acknowledged."""
         return self._books.frames_by_input()
+
+    async def ping(self) -> None:
+        """Wait for the owner thread to answer; who asks while somebody waits, waits for the same answer."""
+        if self._id is None:
+            raise SpoolError(self._error or "the spool is not open")
+        if self._pong is None:
+            self._pong = asyncio.get_running_loop().create_future()
+            self._send(Ping())
+        await asyncio.shield(self._pong)
 
     def stats(self) -> SpoolStats:
         """The state of the spool now."""
@@ -281,6 +294,9 @@ class DiskSpool:
                 self._on_salvaged(report)
             case Recounted():
                 self._on_recounted(event)
+            case Pong():
+                settle(self._pong)
+                self._pong = None
             case Stopped(error):
                 self._on_stopped(error)
         self._update_room()
@@ -293,7 +309,7 @@ class DiskSpool:
         self._recovered = event.usage.frames_by_input
         self._positions = event.positions
         self._refill()
-        _settle(self._opened, None)
+        settle(self._opened)
 
     def _on_committed(self, event: Committed) -> None:
         for seq in event.appended:
@@ -349,7 +365,8 @@ class DiskSpool:
             if not waiting.durable.done():
                 waiting.durable.set_exception(SpoolError(f"not spooled: {reason}"))
         self._stopped.set()
-        _settle(self._opened, error)
+        settle(self._opened, error)
+        settle(self._pong)
 
     def _stop_waiting(self, seq: int) -> _Waiting:
         waiting = self._waiting.pop(seq)
@@ -373,18 +390,3 @@ class _Waiting:
 
 def _entry(batch: Batch) -> Entry:
     return Entry(batch.input, len(batch), disk_cost(encoded_bytes(batch)))
-
-
-def _refused(reason: str) -> asyncio.Future[int]:
-    refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    refused.set_exception(SpoolError(f"not spooled: {reason}"))
-    return refused
-
-
-def _settle(opened: asyncio.Future[None] | None, error: SpoolError | None) -> None:
-    if opened is None or opened.done():
-        return
-    if error is None:
-        opened.set_result(None)
-    else:
-        opened.set_exception(error)

@@ -171,5 +171,12 @@ class Spool(Protocol):
     def frames_by_input(self) -> dict[str, int]:
         """Frames durable and not acknowledged, by input."""
 
+    async def ping(self) -> None:
+        """Wait until whatever keeps the batches answers: at once, or when the disk has done what it is at.
+
+        Raises:
+            SpoolError: it never will.
+        """
+
     def stats(self) -> SpoolStats:
         """The state of the spool now."""

@@ -102,6 +102,9 @@ class MemorySpool:
         """Frames held and not acknowledged."""
         return self._books.frames_by_input()
 
+    async def ping(self) -> None:
+        """Nobody else has to answer."""
+
     def stats(self) -> SpoolStats:
         """The state of the spool now."""
         oldest = self._window.oldest

@@ -25,6 +25,8 @@ __all__ = [
     "Event",
     "Forget",
     "Opened",
+    "Ping",
+    "Pong",
     "Read",
     "ReadBack",
     "Ready",
@@ -84,11 +86,16 @@ class Recount:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Say that the thread still turns."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Make everything durable and end."""
 
 
-Command = Append | Acknowledge | Assign | Forget | Read | Recount | Stop
+Command = Append | Acknowledge | Assign | Forget | Read | Recount | Ping | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +163,15 @@ class Recounted:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to :class:`Ping`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The owner thread ends; asked to when ``error`` is None."""
 
     error: SpoolError | None
 
 
-Event = Opened | Committed | Broken | Ready | ReadBack | Corruption | Salvaged | Recounted | Stopped
+Event = Opened | Committed | Broken | Ready | ReadBack | Corruption | Salvaged | Recounted | Pong | Stopped

@@ -29,6 +29,8 @@ from logstreamd.spool.messages import (
     Event,
     Forget,
     Opened,
+    Ping,
+    Pong,
     Read,
     ReadBack,
     Ready,
@@ -222,6 +224,8 @@ class Owner:
                 self._reads.append(command)
             case Recount():
                 self._recounts.append(command)
+            case Ping():
+                self._emit(Pong())
             case Stop():
                 self._stopping = True
         return 0

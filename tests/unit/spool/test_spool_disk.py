@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from pathlib import Path
 
 import pytest
 from spooling import MAX_BYTES, append, fill, has_room, make_batch, name_of, names_left, new_spool, running, same
 
+from logstreamd import faults
 from logstreamd.spool import SpoolError
 
 
@@ -272,3 +274,30 @@ async def test_free_pages_go_back_to_the_file_system_when_idle(directory: Path) 
 def test_options_out_of_range_are_refused(directory: Path, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
         new_spool(directory, **options)
+
+
+async def test_a_ping_is_answered_by_the_owner_thread_and_not_while_that_is_busy(directory: Path) -> None:
+    busy, done = threading.Event(), threading.Event()
+
+    def sleep(name: str) -> None:
+        if name == "spool.committed":
+            busy.set()
+            done.wait(20)
+
+    async with running(directory) as spool:
+        await spool.ping()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(faults, "hit", sleep)
+            durable = spool.append(make_batch("a"))
+            assert durable is not None
+            await asyncio.to_thread(busy.wait, 20)
+            pings = [asyncio.create_task(spool.ping()) for _ in range(3)]
+            await asyncio.sleep(0)
+            pings[0].cancel()  # who gives up does not take the answer from the others
+            assert not any(ping.done() for ping in pings)
+            done.set()
+            await asyncio.gather(*pings[1:])
+            await durable
+        await spool.ping()
+    with pytest.raises(SpoolError, match="closed"):
+        await spool.ping()
