@@ -18,6 +18,7 @@ and ``/ready`` says what is wrong. Only this module knows all the parts.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import AsyncExitStack
 from typing import Any
@@ -29,6 +30,7 @@ from logstreamd.alerting import Alerting
 from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.rule import RuleGroup
 from logstreamd.config import Config, redacted
+from logstreamd.inputs.inherited import INHERITED
 from logstreamd.intake import Intake, policy_of
 from logstreamd.loop_lag import sample_loop_lag
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
@@ -36,6 +38,7 @@ from logstreamd.metrics import Metrics
 from logstreamd.ownlog import writes_json
 from logstreamd.query.tail import RecentBatches
 from logstreamd.report import Report, announce
+from logstreamd.service import Service
 from logstreamd.serving import Serving
 from logstreamd.storage.connections import ConnectionSettings, connect
 from logstreamd.storage.embedded import EmbeddedPostgres
@@ -43,6 +46,8 @@ from logstreamd.storage.errors import StorageError
 from logstreamd.storage.partitions import Partitions
 from logstreamd.storage.session import DATABASE_TROUBLE, Health, Session
 from logstreamd.supervisor import Death, Supervisor
+from logstreamd.systemd import Notifier, take_listen_sockets, take_watchdog_seconds
+from logstreamd.vitals import Vitals
 from logstreamd.wire import IMPLEMENTATION
 from logstreamd.writer import Writer
 
@@ -83,6 +88,7 @@ class _Daemon:
         self._supervisor.death.add_done_callback(self._on_death)
         self._intake = Intake(config, self._metrics)
         self._recent = RecentBatches()
+        self._service = Service(Notifier.from_environment(os.environ), take_watchdog_seconds(os.environ))
         self._death: Death | None = None
         self._database_directories: list[str] = []
 
@@ -91,6 +97,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        INHERITED.adopt(take_listen_sockets(os.environ))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
             self._supervisor.start("event loop lag", sample_loop_lag(self._metrics.event_loop_lag_seconds.observe))
@@ -106,10 +113,14 @@ class _Daemon:
             alerting = Alerting(self._config, self._rules, dsn, self._metrics)
             await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
             serving = await self._start_serving(stack, dsn, alerting)
+            INHERITED.refuse_idle()
             await self._meet_database(keeper)
             if not self._stop.is_set():
                 self._announce(serving.endpoints[0], dsn)
+                self._service.ready()
             await self._stop.wait()
+            self._service.stopping()
+        await self._service.close()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # nothing is left to be stopped
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
@@ -213,7 +224,23 @@ class _Daemon:
             self._config, dsn, intake=intake, alerting=alerting, recent=self._recent, metrics=self._metrics
         )
         await serving.start(stack, self._supervisor, problems=report.problems, status=status)
+        if self._service.managed:
+            self._supervisor.start("signs of life", self._give_signs_of_life(report))
         return serving
+
+    async def _give_signs_of_life(self, report: Report) -> None:
+        vitals = Vitals(
+            ping=self._intake.spool.ping,
+            ledgers=self._metrics.ledgers,
+            database_problem=lambda: self._health.problem,
+            dead_task=lambda: None if self._death is None else self._death.task,
+            answer_seconds=self._service.interval_seconds,
+        )
+
+        def stored() -> int:
+            return sum(line.stored for line in self._metrics.ledgers().values())
+
+        await self._service.run(fault=vitals.fault, problems=report.problems, stored=stored)
 
     def _announce(self, http: str, dsn: str) -> None:
         config = self._config
