@@ -53,6 +53,13 @@ class Supervisor:
         """The names of the tasks that run."""
         return sorted(self._tasks)
 
+    async def end(self, name: str) -> None:
+        """Cancel one task, if it runs, and wait for its end."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
     async def stop(self) -> None:
         """Cancel every task and wait for its end."""
         tasks, self._tasks = list(self._tasks.values()), {}

@@ -74,9 +74,7 @@ class Gatherer:
         # Counted at every read: looking a label up costs more than counting.
         self._received_bytes = metrics.received_bytes.labels(name)
         self._received_frames = metrics.received_frames.labels(name)
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
-        self._max_age_seconds = max_age_seconds
+        self.apply(max_rows=max_rows, max_bytes=max_bytes, max_age_seconds=max_age_seconds)
         self._drop_when_full = drop_when_full
         self.on_congestion: Callable[[bool], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
@@ -91,6 +89,12 @@ class Gatherer:
         self._gave_up = False
         self.congested = False
         self.batch = self._new_batch()
+
+    def apply(self, *, max_rows: int, max_bytes: int, max_age_seconds: float) -> None:
+        """Take other bounds; the open batch keeps those that it was begun with."""
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._max_age_seconds = max_age_seconds
 
     def _new_batch(self) -> Batch:
         self._counted = 0
