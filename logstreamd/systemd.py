@@ -32,7 +32,7 @@ class ListenSocket:
 
     name: str
     """``FileDescriptorName=`` of its unit, ``unknown`` when it has none."""
-    socket: socket.socket
+    sock: socket.socket
 
 
 class Notifier:

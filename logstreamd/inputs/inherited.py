@@ -24,23 +24,23 @@ class _Inherited:
     """One socket, and the copies that were handed out."""
 
     name: str
-    socket: socket.socket
+    sock: socket.socket
     copies: list[socket.socket] = field(default_factory=list)
 
     @property
     def address(self) -> Any:
         """Host and port, or a path."""
-        address = self.socket.getsockname()
-        return address if self.socket.family == socket.AF_UNIX else address[:2]
+        address = self.sock.getsockname()
+        return address if self.sock.family == socket.AF_UNIX else address[:2]
 
     @property
     def idle(self) -> bool:
         return all(copy.fileno() < 0 for copy in self.copies)
 
     def copy(self) -> socket.socket:
-        copy = self.socket.dup()
+        copy = self.sock.dup()
         copy.setblocking(False)
-        self.copies.append(copy)
+        self.copies[:] = [*(one for one in self.copies if one.fileno() >= 0), copy]
         return copy
 
 
@@ -57,11 +57,11 @@ class InheritedSockets:
             OSError: a stream socket does not listen, as with ``Accept=yes``.
         """
         for one in self._sockets:
-            one.socket.close()
-        self._sockets = [_Inherited(one.name, one.socket) for one in given]
+            one.sock.close()
+        self._sockets = [_Inherited(one.name, one.sock) for one in given]
         for one in self._sockets:
-            stream = one.socket.type == socket.SOCK_STREAM
-            if stream and not one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            stream = one.sock.type == socket.SOCK_STREAM
+            if stream and not one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 message = f"the inherited socket {one.name!r} does not listen: its unit must have Accept=no"
                 raise OSError(errno.EINVAL, message)
 
@@ -72,13 +72,13 @@ class InheritedSockets:
             kind: ``socket.SOCK_DGRAM`` or ``socket.SOCK_STREAM``.
             addresses: host, port, and what ``getaddrinfo`` appends.
         """
-        internet = [one for one in self._sockets if one.socket.family != socket.AF_UNIX and one.socket.type == kind]
+        internet = [one for one in self._sockets if one.sock.family != socket.AF_UNIX and one.sock.type == kind]
         return [one.copy() for address in addresses for one in internet if one.address == address[:2]]
 
     def try_borrow_unix(self, kind: socket.SocketKind, path: str) -> socket.socket | None:
         """Return a copy of the unix socket that is bound to ``path``; the borrower must not unlink it."""
         for one in self._sockets:
-            if one.socket.family == socket.AF_UNIX and one.socket.type == kind and one.address == path:
+            if one.sock.family == socket.AF_UNIX and one.sock.type == kind and one.address == path:
                 return one.copy()
         return None
 
@@ -87,7 +87,7 @@ class InheritedSockets:
         return [
             _described(one)
             for one in self._sockets
-            if one.idle and one.socket.family != socket.AF_UNIX and one.address[1] == port
+            if one.idle and one.sock.family != socket.AF_UNIX and one.address[1] == port
         ]
 
     def refuse_idle(self) -> None:
@@ -105,19 +105,19 @@ class InheritedSockets:
 
 
 def _described(one: _Inherited) -> str:
-    kind = "udp" if one.socket.type == socket.SOCK_DGRAM else "tcp"
-    if one.socket.family == socket.AF_UNIX:
+    kind = "udp" if one.sock.type == socket.SOCK_DGRAM else "tcp"
+    if one.sock.family == socket.AF_UNIX:
         return f"unix {one.address} ({one.name})"
     host, port = one.address
     return f"{kind} {f'[{host}]' if ':' in host else host}:{port} ({one.name})"
 
 
 def _advice(one: _Inherited) -> str:
-    if one.socket.family == socket.AF_UNIX:
+    if one.sock.family == socket.AF_UNIX:
         return f"add an input of type unix with path {one.address}"
     host, port = one.address
     listen = f"*:{port}" if host in ("0.0.0.0", "::") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    if one.socket.type == socket.SOCK_DGRAM:
+    if one.sock.type == socket.SOCK_DGRAM:
         return f'add an input of type udp with listen: "{listen}"'
     return f'add an input of type tcp or tls with listen: "{listen}", or use it as http.listen'
 
