@@ -35,7 +35,7 @@ from logstreamd.intake import Intake, policy_of
 from logstreamd.loop_lag import sample_loop_lag
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
-from logstreamd.ownlog import writes_json
+from logstreamd.ownlog import OwnLog, writes_json
 from logstreamd.query.tail import RecentBatches
 from logstreamd.report import Report, announce
 from logstreamd.service import Service
@@ -58,8 +58,12 @@ _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
-async def run_daemon(config: Config) -> int:
+async def run_daemon(config: Config, own_log: OwnLog) -> int:
     """Run until SIGTERM or SIGINT, or until a background task dies.
+
+    Args:
+        config: checked and complete.
+        own_log: where the daemon's own lines go.
 
     Returns:
         The exit code: 0 after a signal, 1 when a task died.
@@ -71,18 +75,20 @@ async def run_daemon(config: Config) -> int:
         StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
         SpoolError: the spool can't be used.
     """
-    return await _Daemon(config, configured_rules(config.alerts)).run()
+    return await _Daemon(config, configured_rules(config.alerts), own_log).run()
 
 
 class _Daemon:
     """All the parts of a running daemon, and the order in which they come and go."""
 
-    def __init__(self, config: Config, rules: tuple[RuleGroup, ...]) -> None:
+    def __init__(self, config: Config, rules: tuple[RuleGroup, ...], own_log: OwnLog) -> None:
         self._config = config
         self._rules = rules
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
+        self._own_log = own_log
+        own_log.count(written=self._metrics.log_lines, suppressed=self._metrics.suppressed_log_lines)
         self._health = Health(self._metrics)
         self._supervisor = Supervisor()
         self._supervisor.death.add_done_callback(self._on_death)
@@ -101,6 +107,7 @@ class _Daemon:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
             self._supervisor.start("event loop lag", sample_loop_lag(self._metrics.event_loop_lag_seconds.observe))
+            self._supervisor.start("log's books", self._own_log.keep_books())
             dsn = await self._start_database(stack)
             await self._intake.open_spool()
             stack.push_async_callback(self._intake.close_spool)
@@ -123,6 +130,7 @@ class _Daemon:
         await self._service.close()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # nothing is left to be stopped
+        self._own_log.say_overdue(closing=True)
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
         return 0 if self._death is None else 1
 

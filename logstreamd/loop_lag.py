@@ -1,4 +1,4 @@
-"""How late the event loop is: everything this daemon promises runs on it, and whatever keeps it busy delays the rest."""
+"""How late the event loop is: everything this daemon promises runs on it, and what keeps it busy delays the rest."""
 
 from __future__ import annotations
 

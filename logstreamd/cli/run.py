@@ -32,9 +32,9 @@ def run(config_file: Path | None) -> None:
         faults.arm(os.environ.get("LOGSTREAMD_FAULT", ""))
     except faults.FaultSpecError as problem:
         raise click.UsageError(str(problem)) from problem
-    configure_log(config.log.level, config.log.format)
+    own_log = configure_log(config.log.level, config.log.format)
     try:
-        exit_code = uvloop.run(run_daemon(config))
+        exit_code = uvloop.run(run_daemon(config, own_log))
     except ConfigError as error:
         raise ConfigRefused(error) from None
     except (OSError, StorageError, SpoolError, NotifierError, OutboxError) as problem:

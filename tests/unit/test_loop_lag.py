@@ -7,7 +7,7 @@ from logstreamd.loop_lag import sample_loop_lag
 from logstreamd.metrics import Metrics
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The test has seen enough."""
 
 
@@ -20,14 +20,14 @@ class LateLoop:
 
     async def sleep(self, seconds: float) -> None:
         if not self._late:
-            raise Stopped
+            raise StoppedError
         self.now += seconds + self._late.pop(0)
 
 
 async def test_the_lag_is_what_a_sleep_takes_longer_than_asked_for() -> None:
     loop = LateLoop(0.0, 1.5, -0.01)
     seen: list[float] = []
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         await sample_loop_lag(seen.append, interval_seconds=0.25, monotonic=lambda: loop.now, sleep=loop.sleep)
     assert seen == [0.0, 1.5, 0.0]
 
@@ -35,7 +35,7 @@ async def test_the_lag_is_what_a_sleep_takes_longer_than_asked_for() -> None:
 async def test_lags_are_a_histogram_that_tells_a_hiccup_from_a_stall() -> None:
     metrics = Metrics(version="test", wire="python")
     loop = LateLoop(0.0, 0.02, 3.0)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         await sample_loop_lag(
             metrics.event_loop_lag_seconds.observe, monotonic=lambda: loop.now, sleep=loop.sleep, interval_seconds=0.25
         )

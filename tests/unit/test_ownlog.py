@@ -3,15 +3,22 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
-from logstreamd.ownlog import configure_log, writes_json
+from logstreamd.metrics import Metrics
+from logstreamd.ownlog import OwnLog, configure_log, writes_json
+from logstreamd.ownlog.repeats import LINES_AT_ONCE, RepeatLimiter
 
-HOSTILE = 'evil\x1b[2J\n{"event": "forged"}\r\0\x9b\u2028\u202e'
+HOSTILE = 'evil\x1b[2J\n{"event": "forged"}\r\0\x7f\x85\x9b\u2028\u2029\u202e\u2066\ud800'
+COLOURS = re.compile("\x1b\\[(0|1|2|22|3[1-6])m")
 
 
 class Terminal(io.StringIO):
@@ -19,19 +26,38 @@ class Terminal(io.StringIO):
         return True
 
 
+class Log:
+    """The log of the process, on a stream."""
+
+    def __init__(self, own_log: OwnLog, stream: io.StringIO) -> None:
+        self.own_log = own_log
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
 @pytest.fixture
-def log_to(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., io.StringIO]]:
+def log_to(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Log]]:
     """Configures the log onto a stream, and puts everything back."""
     handlers = logging.root.handlers[:]
 
-    def configure(log_format: str, *, level: str = "info", terminal: bool = False) -> io.StringIO:
+    def configure(
+        log_format: str, *, level: str = "info", terminal: bool = False, repeats: RepeatLimiter | None = None
+    ) -> Log:
         stream = Terminal() if terminal else io.StringIO()
         monkeypatch.setattr(sys, "stderr", stream)
-        configure_log(level, log_format)  # type: ignore[arg-type]
-        return stream
+        return Log(configure_log(level, log_format, repeats), stream)  # type: ignore[arg-type]
 
     yield configure
     structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    logging.captureWarnings(False)
     logging.root.handlers[:] = handlers
 
 
@@ -42,50 +68,188 @@ def test_the_format_follows_the_terminal_unless_it_is_said(monkeypatch: pytest.M
     assert [writes_json(one) for one in ("auto", "json", "console")] == [True, True, False]  # type: ignore[arg-type]
 
 
-def test_json_is_one_object_per_line_with_time_and_level(log_to: Callable[..., io.StringIO]) -> None:
-    stream = log_to("json")
+def test_json_is_one_object_per_line_with_time_and_level(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
     structlog.get_logger().warning("spool full", used_bytes=5)
-    entry = json.loads(stream.getvalue())
+    (entry,) = log.entries
     assert entry.pop("timestamp").endswith("Z")
     assert entry == {"event": "spool full", "level": "warning", "used_bytes": 5}
 
 
-def test_what_is_less_severe_is_not_written(log_to: Callable[..., io.StringIO]) -> None:
-    stream = log_to("json", level="warning")
+def test_what_is_less_severe_is_not_written(log_to: Callable[..., Log]) -> None:
+    log = log_to("json", level="warning")
     structlog.get_logger().info("quiet")
-    assert stream.getvalue() == ""
+    assert log.text == ""
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_hostile_value_can_neither_forge_a_line_nor_drive_a_terminal(
-    log_to: Callable[..., io.StringIO], log_format: str, terminal: bool
+    log_to: Callable[..., Log], log_format: str, terminal: bool
 ) -> None:
-    stream = log_to(log_format, terminal=terminal)
+    log = log_to(log_format, terminal=terminal)
     structlog.get_logger().warning("connection refused", peer=HOSTILE, several=[HOSTILE], named={HOSTILE: HOSTILE})
-    written = stream.getvalue().rstrip("\n")
-    for colour in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[22m", "\x1b[31m", "\x1b[33m", "\x1b[35m", "\x1b[36m"):
-        written = written.replace(colour, "")
+    written = COLOURS.sub("", log.text.removesuffix("\n"))
     assert written.isprintable(), ascii(written)
 
 
-def test_a_traceback_keeps_its_lines_and_nothing_else_that_moves(log_to: Callable[..., io.StringIO]) -> None:
-    stream = log_to("console")
+def test_a_traceback_has_lines_of_its_own_and_none_that_somebody_else_wrote(log_to: Callable[..., Log]) -> None:
+    log = log_to("console")
     try:
         raise ValueError(HOSTILE)
     except ValueError:
         structlog.get_logger().exception("broken")
-    written = stream.getvalue()
-    assert "Traceback" in written
-    assert written.replace("\n", "").isprintable(), ascii(written)
+    first, *others = log.text.splitlines()
+    assert first.endswith("broken")
+    assert all(line.startswith("  ") and line.isprintable() for line in others), others
+    assert f"{__file__}:" in others[1]
 
 
-def test_a_retry_is_not_logged_each_time(log_to: Callable[..., io.StringIO]) -> None:
+def test_an_exception_in_json_is_what_was_raised_and_its_causes_without_variables(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
+    password = "hunter2"
+    try:
+        try:
+            raise OSError(HOSTILE)
+        except OSError as cause:
+            raise ExceptionGroup("several", [KeyError("one")]) from cause
+    except ExceptionGroup:
+        structlog.get_logger().exception("broken")
+    raised, cause = log.entries[0]["exception"]
+    assert (raised["exc_type"], raised["frames"][-1]["filename"]) == ("ExceptionGroup", __file__)
+    assert raised["exceptions"][0][0]["exc_type"] == "KeyError"
+    assert (cause["exc_type"], cause["is_cause"]) == ("OSError", True)
+    assert cause["exc_value"].isprintable()
+    assert password not in log.text
+
+
+def raise_at_depth(depth: int) -> None:
+    if depth:
+        raise_at_depth(depth - 1)
+    raise ValueError("x" * 1_000_000)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_line_has_an_end_whatever_is_in_it(log_to: Callable[..., Log], log_format: str) -> None:
+    log = log_to(log_format)
+    endless: list[Any] = []
+    endless.append(endless)
+    try:
+        raise_at_depth(200)
+    except ValueError:
+        structlog.get_logger().exception(
+            "much", text="x" * 1_000_000, many=list(range(100_000)), texts=["y" * 10_000] * 1_000, endless=endless
+        )
+    structlog.get_logger().warning("names", **{f"name{number}": "z" * 1_000 for number in range(1_000)})
+    assert max(map(len, log.text.splitlines())) < 150_000
+    if log_format == "json":
+        much, names = log.entries
+        assert much["text"] == "x" * 8_192 + "…"
+        assert much["many"][-2:] == [99, "…"]
+        assert len(names["name1"]) == 1_000
+
+
+def test_numbers_that_json_does_not_know_are_texts(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
+    structlog.get_logger().info("alert", value=float("nan"), limit=float("-inf"), most=1.5)
+    assert {"value": "nan", "limit": "-inf", "most": 1.5}.items() <= log.entries[0].items()
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_lines_of_other_libraries_take_the_same_way(log_to: Callable[..., Log], log_format: str) -> None:
+    log = log_to(log_format)
+    logging.getLogger("aiohttp.server").error("cannot answer %s", HOSTILE)
+    logging.getLogger("asyncio").info("of no interest to anybody")
+    logging.getLogger("odd").warning("two %s %s", "words, one given")
+    assert log.text.count("\n") == 2
+    assert log.text.replace("\n", "").isprintable()
+    if log_format == "json":
+        first, second = log.entries
+        assert (first["logger"], first["level"]) == ("aiohttp.server", "error")
+        assert first["event"].startswith("cannot answer evil")
+        assert second["event"] == "two %s %s ('words, one given',)"
+
+
+def test_an_exception_of_another_library_is_structured_too(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
+    try:
+        raise ValueError("theirs")
+    except ValueError:
+        logging.getLogger("asyncio").exception("a callback failed")
+    assert log.entries[0]["exception"][0]["exc_value"] == "theirs"
+
+
+def test_a_warning_of_python_is_a_line_like_all_others(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old\nfashioned", DeprecationWarning, stacklevel=1)
+    (entry,) = log.entries
+    assert (entry["logger"], entry["level"]) == ("py.warnings", "warning")
+    assert "old\\nfashioned" in entry["event"]
+
+
+def test_a_line_has_the_context_it_is_written_in(log_to: Callable[..., Log]) -> None:
+    log = log_to("json")
+    with structlog.contextvars.bound_contextvars(request_id="7f3a", input="tcp"):
+        structlog.get_logger().info("inside", input="udp")
+    structlog.get_logger().info("outside")
+    inside, outside = log.entries
+    assert (inside["request_id"], inside["input"]) == ("7f3a", "udp")
+    assert "request_id" not in outside
+
+
+def test_a_retry_is_not_logged_each_time(log_to: Callable[..., Log]) -> None:
     import stamina
 
-    stream = log_to("json")
+    log = log_to("json")
     for trial in stamina.retry_context(on=OSError, attempts=3, wait_initial=0, wait_max=0, wait_jitter=0):
         with trial:
             if trial.num < 3:
                 raise OSError("down")
-    assert stream.getvalue() == ""
+    assert log.text == ""
+
+
+def count(registry: CollectorRegistry, name: str, level: str) -> float | None:
+    return registry.get_sample_value(f"logstreamd_{name}_total", {"level": level})
+
+
+def test_lines_are_counted_by_level_and_repeated_ones_left_out_and_counted_too(log_to: Callable[..., Log]) -> None:
+    metrics = Metrics(version="test", wire="python")
+    now = [0.0]
+    log = log_to("json", repeats=RepeatLimiter(lambda: now[0]))
+    log.own_log.count(written=metrics.log_lines, suppressed=metrics.suppressed_log_lines)
+    for _ in range(100):
+        structlog.get_logger().warning("connection refused", peer="192.0.2.1")
+    structlog.get_logger().info("listening")
+    assert len(log.entries) == LINES_AT_ONCE + 1
+    assert count(metrics.registry, "log_lines", "warning") == LINES_AT_ONCE
+    assert count(metrics.registry, "suppressed_log_lines", "warning") == 100 - LINES_AT_ONCE
+    assert count(metrics.registry, "log_lines", "info") == 1
+    assert count(metrics.registry, "log_lines", "error") == 0
+    now[0] = 61.0
+    structlog.get_logger().warning("connection refused", peer="192.0.2.1")
+    assert log.entries[-1]["suppressed"] == 100 - LINES_AT_ONCE
+
+
+def test_what_was_left_out_is_said_also_when_the_flood_is_over(log_to: Callable[..., Log]) -> None:
+    now = [0.0]
+    log = log_to("json", repeats=RepeatLimiter(lambda: now[0]))
+    for _ in range(9):
+        structlog.get_logger().error("handshake failed", peer="192.0.2.1", problem="no shared cipher", tries=3)
+    log.own_log.say_overdue()
+    assert len(log.entries) == LINES_AT_ONCE
+    now[0] = 61.0
+    log.own_log.say_overdue()
+    log.own_log.say_overdue()
+    assert len(log.entries) == LINES_AT_ONCE + 1
+    last = log.entries[-1]
+    assert last.pop("timestamp")
+    assert last == {
+        "event": "handshake failed",
+        "level": "error",
+        "peer": "192.0.2.1",
+        "problem": "no shared cipher",
+        "suppressed": 9 - LINES_AT_ONCE,
+    }
