@@ -4,6 +4,9 @@
 Up to 64 datagrams come with one system call (``recvmmsg``) and go into the batch without a Python object for one; a
 sender's address is made a text once per call. What is asked for always fits: a datagram that was taken from the kernel
 is in the batch that was given, and the batch is full after the same datagram as with the Python twin.
+
+With an admission, the allowance of a sender is asked for once per call, and settled at the end: a datagram that is left
+out costs a few comparisons, so a flood from one sender is read as fast as it comes and the others are heard.
 """
 
 cimport cython
@@ -53,7 +56,8 @@ cdef enum:
     SLOTS = 64
     # As receive.MAX_DATAGRAM_BYTES.
     SLOT_BYTES = 65_535
-    # Senders whose number in the batch is remembered during one call; further ones are looked up by their text.
+    # Senders whose number in the batch and whose allowance are remembered during one call; further ones are looked up
+    # by their text.
     PEERS = 256
 
 # How an IPv6 socket that serves both versions writes an IPv4 sender: ::ffff:192.0.2.1, RFC 4291 section 2.5.5.2.
@@ -71,6 +75,20 @@ cdef struct Peer:
     uint16_t id
 
 
+cdef struct Sender:
+    # What a sender may still send, and what became of what it sent: valid in the call that wrote it.
+    uint32_t call
+    sa_family_t family
+    unsigned char address[16]
+    Py_ssize_t gate  # where its gate is among those of this call
+    double records_left
+    double bytes_left
+    Py_ssize_t taken_records
+    Py_ssize_t taken_bytes
+    Py_ssize_t cut_records
+    Py_ssize_t cut_bytes
+
+
 @cython.final
 @cython.auto_pickle(False)
 cdef class Slots:
@@ -82,10 +100,13 @@ cdef class Slots:
     cdef sockaddr_storage _addresses[SLOTS]
     cdef uint16_t _peer_ids[SLOTS]
     cdef Peer _peers[PEERS]
+    cdef Sender _senders[PEERS]
+    cdef list _gates
     cdef uint32_t _call
 
     def __cinit__(self):
         cdef int slot
+        self._gates = []
         self._data = <unsigned char *> malloc(SLOTS * SLOT_BYTES)
         if self._data == NULL:
             raise MemoryError
@@ -105,6 +126,7 @@ cdef class Slots:
         self._call += 1
         if self._call == 0:  # after 4 thousand million calls
             memset(self._peers, 0, sizeof(self._peers))
+            memset(self._senders, 0, sizeof(self._senders))
             self._call = 1
         return 0
 
@@ -128,6 +150,66 @@ cdef class Slots:
             PyErr_SetFromErrno(OSError)
         return 0
 
+    cdef Py_ssize_t admit(self, int received, object admission) except -1:
+        """Leave out what may not come in: such a datagram becomes an empty one.
+
+        Returns:
+            The bytes left out.
+        """
+        cdef Py_ssize_t left_out = 0, size
+        cdef Sender *sender
+        cdef int slot
+        for slot in range(received):
+            size = self._messages[slot].msg_len
+            if size == 0:
+                continue
+            sender = self._sender(&self._addresses[slot], admission)
+            if sender.records_left >= 1 and sender.bytes_left >= size:
+                sender.records_left -= 1
+                sender.bytes_left -= size
+                sender.taken_records += 1
+                sender.taken_bytes += size
+            else:
+                sender.cut_records += 1
+                sender.cut_bytes += size
+                self._messages[slot].msg_len = 0
+                left_out += size
+        return left_out
+
+    cdef Sender *_sender(self, const sockaddr_storage *from_, object admission) except NULL:
+        cdef unsigned char address[16]
+        cdef sa_family_t family = _read_address(from_, address)
+        cdef Sender *sender = &self._senders[_hash(address) % PEERS]
+        if sender.call == self._call:
+            if sender.family == family and not memcmp(sender.address, address, 16):
+                return sender
+            self._settle(sender)
+        gate = admission.gate(_text(family, address))
+        sender.records_left, sender.bytes_left = gate.allowance()
+        sender.taken_records = sender.taken_bytes = sender.cut_records = sender.cut_bytes = 0
+        sender.gate = len(self._gates)
+        self._gates.append(gate)
+        sender.call, sender.family = self._call, family
+        memcpy(sender.address, address, 16)
+        return sender
+
+    cdef int _settle(self, Sender *sender) except -1:
+        self._gates[sender.gate].settle(
+            sender.taken_records, sender.taken_bytes, sender.cut_records, sender.cut_bytes
+        )
+        sender.call = 0
+        return 0
+
+    cdef int settle(self) except -1:
+        """End a call: every sender's gate learns what became of what it sent."""
+        cdef int number
+        if self._gates:
+            for number in range(PEERS):
+                if self._senders[number].call == self._call:
+                    self._settle(&self._senders[number])
+            self._gates.clear()
+        return 0
+
     cdef int identify(self, int received, object batch) except -1:
         """Number the senders; Python code runs here, so before the batch is open."""
         cdef int slot
@@ -136,26 +218,13 @@ cdef class Slots:
                 self._peer_ids[slot] = self._peer_id(&self._addresses[slot], batch)
         return 0
 
-    cdef uint16_t _peer_id(self, const sockaddr_storage *sender, object batch) except? 65_535:
+    cdef uint16_t _peer_id(self, const sockaddr_storage *from_, object batch) except? 65_535:
         cdef unsigned char address[16]
-        cdef char text[INET6_ADDRSTRLEN]
-        cdef Peer *peer
-        cdef sa_family_t family = sender.ss_family
-        memset(address, 0, 16)
-        if family == AF_INET:
-            memcpy(address, &(<const sockaddr_in *> sender).sin_addr, 4)
-        else:
-            memcpy(address, &(<const sockaddr_in6 *> sender).sin6_addr, 16)
-            if not memcmp(address, MAPPED_IPV4, 12):
-                family = AF_INET
-                memcpy(address, address + 12, 4)
-                memset(address + 4, 0, 12)
-        peer = &self._peers[_hash(address) % PEERS]
+        cdef sa_family_t family = _read_address(from_, address)
+        cdef Peer *peer = &self._peers[_hash(address) % PEERS]
         if peer.call == self._call and peer.family == family and not memcmp(peer.address, address, 16):
             return peer.id
-        if inet_ntop(family, address, text, INET6_ADDRSTRLEN) == NULL:
-            PyErr_SetFromErrno(OSError)
-        peer.id = batch.peer_id((<bytes> text).decode("ascii"))
+        peer.id = batch.peer_id(_text(family, address))
         peer.call, peer.family = self._call, family
         memcpy(peer.address, address, 16)
         return peer.id
@@ -179,6 +248,27 @@ cdef class Slots:
             flags = TRUNCATED if size > max_frame_bytes else 0
             append_frame(into, data, min(size, max_frame_bytes), received_at, self._peer_ids[slot], flags)
         return received_bytes
+
+
+cdef inline sa_family_t _read_address(const sockaddr_storage *from_, unsigned char *address) noexcept:
+    """Write a sender's address, and zeros behind a short one; return its kind."""
+    memset(address, 0, 16)
+    if from_.ss_family == AF_INET:
+        memcpy(address, &(<const sockaddr_in *> from_).sin_addr, 4)
+        return AF_INET
+    memcpy(address, &(<const sockaddr_in6 *> from_).sin6_addr, 16)
+    if memcmp(address, MAPPED_IPV4, 12):
+        return from_.ss_family
+    memcpy(address, address + 12, 4)
+    memset(address + 4, 0, 12)
+    return AF_INET
+
+
+cdef str _text(sa_family_t family, const unsigned char *address):
+    cdef char text[INET6_ADDRSTRLEN]
+    if inet_ntop(family, address, text, INET6_ADDRSTRLEN) == NULL:
+        PyErr_SetFromErrno(OSError)
+    return (<bytes> text).decode("ascii")
 
 
 cdef inline bint _is_line_end(unsigned char byte) noexcept:
@@ -205,18 +295,27 @@ cdef unsigned int _room(object batch, Py_ssize_t limit, Py_ssize_t max_frame_byt
 cdef list _idle = []
 
 
-def receive_datagrams(sock, batch, *, uint32_t max_frame_bytes, int64_t received_at, Py_ssize_t limit):
+def receive_datagrams(
+    sock, batch, *, uint32_t max_frame_bytes, int64_t received_at, Py_ssize_t limit, admission=None
+):
     """Read the datagrams that are waiting and append each as one frame; see the Python twin."""
     cdef Slots slots = _idle.pop() if _idle else Slots()
     slots.forget_peers()
     try:
-        return _receive_datagrams(slots, sock.fileno(), batch, max_frame_bytes, received_at, limit)
+        return _receive_datagrams(slots, sock.fileno(), batch, max_frame_bytes, received_at, limit, admission)
     finally:
+        slots.settle()
         _idle.append(slots)
 
 
 cdef tuple _receive_datagrams(
-    Slots slots, int fd, object batch, Py_ssize_t max_frame_bytes, int64_t received_at, Py_ssize_t limit
+    Slots slots,
+    int fd,
+    object batch,
+    Py_ssize_t max_frame_bytes,
+    int64_t received_at,
+    Py_ssize_t limit,
+    object admission,
 ):
     cdef OpenBatch into
     cdef Py_ssize_t received_bytes = 0
@@ -230,6 +329,8 @@ cdef tuple _receive_datagrams(
         if received < 0:
             limit -= 1
             continue
+        if admission is not None:
+            received_bytes += slots.admit(received, admission)
         slots.identify(received, batch)
         open_batch(&into, batch)
         try:

@@ -96,11 +96,15 @@ class Admission:
         )
 
     def apply(self, *, allow: Iterable[str], max_records_per_second: int, max_bytes_per_second: int) -> None:
-        """Take new settings; sources keep what is in their buckets, as far as it fits, and their counts."""
+        """Take new settings; with new limits every source begins with full buckets, and keeps its counts."""
         allowed = tuple(allow)
         self._networks = Networks(allowed) if allowed else None
-        self._limits.records_per_second = max_records_per_second
-        self._limits.bytes_per_second = max_bytes_per_second
+        limits = self._limits
+        if (limits.records_per_second, limits.bytes_per_second) != (max_records_per_second, max_bytes_per_second):
+            limits.records_per_second = max_records_per_second
+            limits.bytes_per_second = max_bytes_per_second
+            for source in self._sources.values():
+                source.fill()
 
     @property
     def limited(self) -> bool:

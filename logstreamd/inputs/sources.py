@@ -1,7 +1,7 @@
 """One sender at one input: what it may still send, and what was kept from it.
 
-A *gate* is where the datagrams of one sender come in. There are three: of a sender with limits (:class:`Source`), of one
-without (:data:`UNLIMITED`), and of one that the allow-list does not have (:class:`Refused`).
+A *gate* is where the datagrams of one sender come in. There are three: of a sender with limits (:class:`Source`), of
+one without (:data:`UNLIMITED`), and of one that the allow-list does not have (:class:`Refused`).
 """
 
 from __future__ import annotations
@@ -130,12 +130,16 @@ class Source(Gate):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._records = float(limits.records_per_second)
-        self._bytes = float(limits.bytes_per_second)
-        self._at = limits.clock()
         self.cut_records = 0
         self.cut_bytes = 0
         self.slowed_seconds = 0.0
+        self.fill()
+
+    def fill(self) -> None:
+        """Begin with full buckets."""
+        self._records = float(self._limits.records_per_second)
+        self._bytes = float(self._limits.bytes_per_second)
+        self._at = self._limits.clock()
 
     def _refill(self) -> None:
         limits = self._limits

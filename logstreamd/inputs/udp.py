@@ -3,6 +3,9 @@
 The sender of a datagram can't be told to wait. What the daemon can do is to read fast, ask the kernel for a large
 buffer, and say honestly what was lost: datagrams the kernel dropped are read from its own count per socket
 (:mod:`logstreamd.inputs.kernel_drops`), datagrams dropped here are counted with the reason.
+
+All senders share the kernel's buffer. So who sends too much is read as fast as everybody else, and cut here: left
+unread, it would push out the others.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from logstreamd.inputs.addresses import bind_sockets, endpoint
+from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.kernel_drops import kernel_drops
 from logstreamd.inputs.receiving import receive_datagrams
@@ -40,6 +44,13 @@ class UdpInput:
         port: the same.
         max_frame_bytes: longer messages are cut and marked.
         receive_buffer_bytes: what to ask the kernel for.
+        allow: who may send, see :class:`~logstreamd.inputs.admission.Admission`.
+        max_records_per_second: the same, of one source.
+        max_bytes_per_second: the same.
+        clock: the same.
+
+    Attributes:
+        admission: says what was kept from whom.
     """
 
     def __init__(
@@ -51,9 +62,21 @@ class UdpInput:
         port: int,
         max_frame_bytes: int,
         receive_buffer_bytes: int,
+        allow: Sequence[str] = (),
+        max_records_per_second: int = 0,
+        max_bytes_per_second: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gatherer = gatherer
         self.name = gatherer.name
+        self.admission = Admission(
+            self.name,
+            metrics,
+            allow=allow,
+            max_records_per_second=max_records_per_second,
+            max_bytes_per_second=max_bytes_per_second,
+            clock=clock,
+        )
         self._metrics = metrics
         self._host = host
         self._port = port
@@ -76,6 +99,25 @@ class UdpInput:
     def sockets(self) -> Sequence[socket.socket]:
         """What it reads from."""
         return self._sockets
+
+    def apply(
+        self,
+        *,
+        max_frame_bytes: int,
+        receive_buffer_bytes: int,
+        allow: Sequence[str],
+        max_records_per_second: int,
+        max_bytes_per_second: int,
+    ) -> None:
+        """Take other settings; nothing is closed, and nothing lost."""
+        self.admission.apply(
+            allow=allow, max_records_per_second=max_records_per_second, max_bytes_per_second=max_bytes_per_second
+        )
+        self._max_frame_bytes = max_frame_bytes
+        if receive_buffer_bytes != self._receive_buffer_bytes:
+            self._receive_buffer_bytes = receive_buffer_bytes
+            for sock in self._sockets:
+                self._grow_buffer(sock)
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Start to read.
@@ -122,6 +164,7 @@ class UdpInput:
     def _on_readable(self, sock: socket.socket) -> bool:
         """Read one turn's worth of datagrams; True when none is left."""
         remaining = _DATAGRAMS_PER_TURN
+        admission = self.admission if self.admission.restricts else None
         while remaining > 0:
             batch = self.gatherer.batch
             before = len(batch)
@@ -131,8 +174,11 @@ class UdpInput:
                 max_frame_bytes=self._max_frame_bytes,
                 received_at=time.time_ns() // 1_000,
                 limit=remaining,
+                admission=admission,
             )
             remaining -= len(batch) - before
+            if admission is not None:
+                remaining -= admission.take_dropped()
             full = batch.full
             self.gatherer.added(received_bytes)
             if not full:  # it ran dry, or read as many as it may, empty ones included
