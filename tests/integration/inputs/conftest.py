@@ -74,7 +74,13 @@ async def listen_tcp() -> AsyncIterator[Callable[..., Any]]:
     started: list[Listening] = []
 
     async def listen(
-        host: str = "127.0.0.1", *, rows: int = 1000, nbytes: int = 1 << 20, age: float = 0.001, **limits: Any
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        rows: int = 1000,
+        nbytes: int = 1 << 20,
+        age: float = 0.001,
+        **limits: Any,
     ) -> Listening:
         one = Listening(drop=False, rows=rows, nbytes=nbytes, age=age)
         defaults = {
@@ -83,7 +89,7 @@ async def listen_tcp() -> AsyncIterator[Callable[..., Any]]:
             "idle_timeout_seconds": 0,
             "frame_deadline_seconds": 3600,
         }
-        one.input = TcpInput(one.gatherer, one.metrics, host=host, port=0, **{**defaults, **limits})
+        one.input = TcpInput(one.gatherer, one.metrics, host=host, port=port, **{**defaults, **limits})
         await one.input.start()
         started.append(one)
         return one
@@ -99,6 +105,7 @@ async def listen_udp() -> AsyncIterator[Callable[..., Any]]:
 
     async def listen(
         host: str = "127.0.0.1",
+        port: int = 0,
         *,
         rows: int = 1000,
         nbytes: int = 1 << 20,
@@ -110,7 +117,7 @@ async def listen_udp() -> AsyncIterator[Callable[..., Any]]:
             one.gatherer,
             one.metrics,
             host=host,
-            port=0,
+            port=port,
             max_frame_bytes=max_frame_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
         )
