@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -29,14 +30,16 @@ from logstreamd import __version__
 from logstreamd.alerting import Alerting
 from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.rule import RuleGroup
-from logstreamd.config import Config, redacted
+from logstreamd.config import Loaded, redacted
+from logstreamd.config.token_file import configured_tokens
 from logstreamd.inputs.inherited import INHERITED
-from logstreamd.intake import Intake, policy_of
+from logstreamd.intake import Intake
 from logstreamd.loop_lag import sample_loop_lag
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
-from logstreamd.ownlog import OwnLog, writes_json
+from logstreamd.ownlog import OwnLog, set_level, writes_json
 from logstreamd.query.tail import RecentBatches
+from logstreamd.reload import Change, Reloader
 from logstreamd.report import Report, announce
 from logstreamd.service import Service
 from logstreamd.serving import Serving
@@ -58,32 +61,36 @@ _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
-async def run_daemon(config: Config, own_log: OwnLog) -> int:
-    """Run until SIGTERM or SIGINT, or until a background task dies.
+async def run_daemon(loaded: Loaded, read: Callable[[], Loaded], own_log: OwnLog) -> int:
+    """Run until SIGTERM or SIGINT, or until a background task dies; SIGHUP reloads.
 
     Args:
-        config: checked and complete.
+        loaded: the configuration, checked and complete.
+        read: reads it again for a reload.
         own_log: where the daemon's own lines go.
 
     Returns:
         The exit code: 0 after a signal, 1 when a task died.
 
     Raises:
-        ConfigError: a file of alert rules can't be used; every problem of all of them is in it.
+        ConfigError: a file of alert rules or of tokens can't be used; every problem of it is in it.
         NotifierError, OutboxError: alerts can't be delivered.
         OSError: an address can't be bound.
         StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
         SpoolError: the spool can't be used.
     """
-    return await _Daemon(config, configured_rules(config.alerts), own_log).run()
+    return await _Daemon(loaded, read, configured_rules(loaded.config.alerts), own_log).run()
 
 
 class _Daemon:
     """All the parts of a running daemon, and the order in which they come and go."""
 
-    def __init__(self, config: Config, rules: tuple[RuleGroup, ...], own_log: OwnLog) -> None:
-        self._config = config
+    def __init__(
+        self, loaded: Loaded, read: Callable[[], Loaded], rules: tuple[RuleGroup, ...], own_log: OwnLog
+    ) -> None:
+        self._config = loaded.config
         self._rules = rules
+        self._tokens = configured_tokens(loaded.config.http, os.environ)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
@@ -92,9 +99,12 @@ class _Daemon:
         self._health = Health(self._metrics)
         self._supervisor = Supervisor()
         self._supervisor.death.add_done_callback(self._on_death)
-        self._intake = Intake(config, self._metrics)
+        self._intake = Intake(self._config, self._metrics, self._supervisor)
         self._recent = RecentBatches()
         self._service = Service(Notifier.from_environment(os.environ), take_watchdog_seconds(os.environ))
+        self._reloader = Reloader(
+            loaded, read, self._metrics, on_begin=self._service.reloading, on_end=self._service.ready
+        )
         self._death: Death | None = None
         self._database_directories: list[str] = []
 
@@ -103,6 +113,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         INHERITED.adopt(take_listen_sockets(os.environ))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
@@ -114,9 +125,6 @@ class _Daemon:
             keeper = self._start_writer(stack, dsn)
             stack.push_async_callback(self._intake.stop_inputs)
             await self._intake.start_inputs()
-            for follower in self._intake.followers:
-                self._supervisor.start(f"input {follower.name}", follower.run())
-            self._supervisor.start("intake's books", self._intake.keep_books())
             alerting = Alerting(self._config, self._rules, dsn, self._metrics)
             await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
             serving = await self._start_serving(stack, dsn, alerting)
@@ -125,10 +133,11 @@ class _Daemon:
             if not self._stop.is_set():
                 self._announce(serving.endpoints[0], dsn)
                 self._service.ready()
+                self._start_reloader(stack, keeper, alerting)
             await self._stop.wait()
             self._service.stopping()
         await self._service.close()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # nothing is left to be stopped
         self._own_log.say_overdue(closing=True)
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
@@ -185,14 +194,12 @@ class _Daemon:
             retention=retention_policy(self._config.retention),
             metrics=self._metrics,
         )
-        policies = {one.name: policy_of(self._config, one) for one in self._config.inputs}
-        default_policy = policy_of(self._config, None)
         writer = Writer(
             spool,
             [session("writer") for _ in range(self._config.writer.connections)],
             ready=keeper.migrated.wait,
             prepare=keeper.prepare,
-            policy_of=lambda name: policies.get(name, default_policy),
+            policy_of=self._intake.policy_of,
             metrics=self._metrics,
             watcher=self._recent,
         )
@@ -201,6 +208,31 @@ class _Daemon:
         for number, work in enumerate(writer.workers(), 1):
             self._supervisor.start(f"writer {number}", work)
         return keeper
+
+    def _start_reloader(self, stack: AsyncExitStack, keeper: DatabaseKeeper, alerting: Alerting) -> None:
+        async def prepare(change: Change) -> None:
+            async def commit() -> None:
+                self._config = change.new
+                keeper.keep(retention_policy(change.new.retention))
+                set_level(change.new.log.level)
+
+            change.at_commit(commit)
+            await self._prepare_rules(change, alerting)
+
+        self._reloader.add(prepare, self._intake.prepare)
+        stack.push_async_callback(self._reloader.stop)
+        self._supervisor.start("reload", self._reloader.run())
+
+    async def _prepare_rules(self, change: Change, alerting: Alerting) -> None:
+        rules = await asyncio.to_thread(configured_rules, change.new.alerts)
+
+        async def commit() -> None:
+            self._rules = rules
+            await alerting.reload(rules)
+
+        if rules != self._rules:
+            change.changed.append("alert rules")
+            change.at_commit(commit)
 
     async def _stop_writer(self, writer: Writer, keeper: DatabaseKeeper) -> None:
         if self._death is None:
@@ -226,10 +258,18 @@ class _Daemon:
         report = Report(self._metrics, self._health, intake.spool, intake.inputs, lambda: self._supervisor.running)
 
         def status() -> dict[str, Any]:
-            return {**report.status(), "alerts": alerting.status()}
+            access = "open" if serving.access.is_open else "tokens"
+            config = self._reloader.status()
+            return {**report.status(), "access": access, "alerts": alerting.status(), "config": config}
 
         serving = Serving(
-            self._config, dsn, intake=intake, alerting=alerting, recent=self._recent, metrics=self._metrics
+            self._config,
+            dsn,
+            tokens=self._tokens,
+            intake=intake,
+            alerting=alerting,
+            recent=self._recent,
+            metrics=self._metrics,
         )
         await serving.start(stack, self._supervisor, problems=report.problems, status=status)
         if self._service.managed:

@@ -14,19 +14,21 @@ import structlog
 
 from logstreamd.config import HTTP_INPUT, Config
 from logstreamd.config import FileInput as FileInputConfig
-from logstreamd.inputs.build import InputConfig, ReceivingInput, build_input
+from logstreamd.inputs.build import InputConfig, ReceivingInput
 from logstreamd.inputs.files import FileInput
-from logstreamd.inputs.http import HttpInput
+from logstreamd.inputs.http import HttpInput, HttpLimits
+from logstreamd.inputs.running import RunningInputs
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.metrics import Metrics
+from logstreamd.reload import Change
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool
+from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
 
-__all__ = ["Intake", "policy_of"]
+__all__ = ["Intake"]
 
 _log = structlog.get_logger(__name__)
-_FLUSH_SECONDS = 5.0  # for the spool to take what the inputs had gathered
 _COUNT_DROPS_SECONDS = 1.0
 _TYPES = {UdpInput: "udp", TcpInput: "tcp", FileInput: "file"}
 
@@ -37,28 +39,44 @@ class Intake:
     Args:
         config: the whole configuration: inputs, spool, and how batches are gathered.
         metrics: counted by every part.
+        supervisor: watches the background tasks.
 
     Attributes:
         spool: what was received and is not stored yet.
-        inputs: those that listen, in the order of the configuration.
     """
 
-    def __init__(self, config: Config, metrics: Metrics) -> None:
+    def __init__(self, config: Config, metrics: Metrics, supervisor: Supervisor) -> None:
         self.spool = _build_spool(config)
-        self.inputs: list[ReceivingInput] = []
         self._config = config
         self._metrics = metrics
+        self._supervisor = supervisor
         self._spool_opened = False
+        self._watched: set[str] = set()
+        self._policies: dict[str, Policy] = {}
+        self._take_policies(config)
+        self._running = RunningInputs(
+            self.spool, metrics, supervisor, policy_of=self.policy_of, on_open=self._watch_input
+        )
+        self._http_input: HttpInput | None = None
+
+    @property
+    def inputs(self) -> list[ReceivingInput]:
+        """The inputs that listen, in the order of the configuration; always the same list."""
+        return self._running.inputs
 
     @property
     def listening(self) -> list[str]:
         """Where messages can be sent to, and what is followed, for people."""
         return [f"{_TYPES[type(one)]} {where}" for one in self.inputs for where in one.endpoints]
 
-    @property
-    def followers(self) -> list[FileInput]:
-        """The inputs that read by themselves: each has a ``run`` to be started and watched."""
-        return [one for one in self.inputs if isinstance(one, FileInput)]
+    def policy_of(self, name: str) -> Policy:
+        """Return how the messages of an input are read; also of one that is no longer configured."""
+        return self._policies.get(name, self._default_policy)
+
+    def _take_policies(self, config: Config) -> None:
+        """Read messages by a configuration; those of an input that is gone are read as they were meant to be."""
+        self._policies |= {one.name: _policy(config, one) for one in config.inputs}
+        self._default_policy = _policy(config, None)
 
     async def open_spool(self) -> None:
         """Find what an earlier run left.
@@ -80,51 +98,41 @@ class Intake:
             _log.warning("messages left in the spool for the next start", frames=left)
 
     async def start_inputs(self) -> None:
-        """Listen; those that do are in ``inputs`` also when a later one can't.
+        """Listen, and keep the books.
 
         Raises:
             OSError: an address can't be bound.
         """
-        for config in self._config.inputs:
-            one = build_input(
-                config, self._config.writer, self.spool, self._metrics, policy=policy_of(self._config, config)
-            )
-            self._watch_ledger(one.name, one.gatherer.count_in_flight)
-            await one.start()
-            self.inputs.append(one)
-            _log.info("listening", input=one.name, type=config.type, addresses=one.endpoints)
-        for name in self.spool.recovered_by_input.keys() - {HTTP_INPUT, *(one.name for one in self.inputs)}:
-            self._watch_ledger(name, lambda: 0)  # of an input that is no longer configured
+        await self._running.start(self._config)
+        for name in self.spool.recovered_by_input.keys() - {HTTP_INPUT}:
+            self._watch_input(name)  # of one that is no longer configured
         self.spool.on_room(self._on_room)
+        self._supervisor.start("intake's books", self._keep_books())
 
     async def stop_inputs(self) -> None:
         """Stop accepting, the last one first, and bring what was gathered to the spool."""
-        for one in reversed(self.inputs):
-            await one.stop()
-            given_up = await one.gatherer.flush(_FLUSH_SECONDS)
-            if given_up and isinstance(one, FileInput):
-                _log.warning(
-                    "the spool did not take what was read: the next run reads it", input=one.name, frames=given_up
-                )
-            elif given_up:
-                _log.error("messages lost: the spool did not take them", input=one.name, frames=given_up)
+        await self._running.stop()
+
+    async def prepare(self, change: Change) -> None:
+        """Prepare other inputs, other limits and other rules about times."""
+
+        async def take_settings() -> None:
+            self._config = change.new
+            self._take_policies(change.new)
+            if self._http_input is not None:
+                self._http_input.limits = _http_limits(change.new)
+
+        change.at_commit(take_settings)
+        await self._running.prepare(change)
 
     def build_http_input(self) -> HttpInput:
         """Return what takes batches over HTTP; the API owns the socket."""
-        http, writer = self._config.http, self._config.writer
-        http_input = HttpInput(
-            HTTP_INPUT,
-            self.spool.append,
-            self._metrics,
-            max_rows=writer.batch_max_rows,
-            max_bytes=writer.batch_max_bytes,
-            max_body_bytes=http.max_decompressed_bytes,
-            max_lines=http.max_lines,
-        )
+        http_input = HttpInput(HTTP_INPUT, self.spool.append, self._metrics, _http_limits(self._config))
         self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
+        self._http_input = http_input
         return http_input
 
-    async def keep_books(self) -> None:
+    async def _keep_books(self) -> None:
         """Count, for ever, what the kernel threw away, and how full the spool is."""
         while True:
             self.refresh_metrics()
@@ -161,21 +169,35 @@ class Intake:
 
     def _on_room(self, room: bool) -> None:
         if room:
-            for one in self.inputs:
-                one.gatherer.room()
+            self._running.room()
+
+    def _watch_input(self, name: str) -> None:
+        """Open the ledger of an input, unless one of its name has run before: that one goes on."""
+        if name not in self._watched:
+            self._watched.add(name)
+            self._watch_ledger(name, lambda: self._running.count_in_flight(name))
 
     def _watch_ledger(self, name: str, in_flight: Callable[[], int]) -> None:
         self._metrics.watch_input(name, in_flight=in_flight, spooled=lambda: self.spool.frames_by_input().get(name, 0))
         self._metrics.recovered_frames.labels(name).inc(self.spool.recovered_by_input.get(name, 0))
 
 
-def policy_of(config: Config, one: InputConfig | None) -> Policy:
+def _policy(config: Config, one: InputConfig | None) -> Policy:
     """Return how the messages of an input are read; of none: those of an input that is no longer configured."""
     return Policy(
         zone=ZoneInfo(config.timestamps.default_zone if one is None else one.zone),
         max_past_us=round(config.timestamps.max_past * 1_000_000),
         max_future_us=round(config.timestamps.max_future * 1_000_000),
         service=one.service if isinstance(one, FileInputConfig) else None,
+    )
+
+
+def _http_limits(config: Config) -> HttpLimits:
+    return HttpLimits(
+        max_rows=config.writer.batch_max_rows,
+        max_bytes=config.writer.batch_max_bytes,
+        max_body_bytes=config.http.max_decompressed_bytes,
+        max_lines=config.http.max_lines,
     )
 
 

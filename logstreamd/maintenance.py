@@ -101,13 +101,14 @@ class DatabaseKeeper:
         self._metrics = metrics
         self.migrated = asyncio.Event()
         """Set once the schema is there."""
+        self._retiring = _Job(self._apply_retention, _RETENTION_SECONDS)
         self._jobs = [
             _Job(self._probe, _PROBE_SECONDS),
             _Job(self._make_partitions, _PARTITIONS_SECONDS),
             _Job(self._fold, _FOLD_SECONDS),
             _Job(self._summarize, _SUMMARIZE_SECONDS),
             _Job(self._merge, _MERGE_SECONDS),
-            _Job(self._apply_retention, _RETENTION_SECONDS),
+            self._retiring,
             # Not at once: the age of what an earlier run left is known when the spool has begun to read it.
             _Job(self._prune_marks, _PRUNE_SECONDS, due_at=time.monotonic() + _PRUNE_SECONDS),
         ]
@@ -123,6 +124,12 @@ class DatabaseKeeper:
         days = days_between(first_us, last_us)
         if not self._partitions.knows(days):
             await session.run(lambda connection: self._partitions.ensure(connection, days))
+
+    def keep(self, policy: RetentionPolicy) -> None:
+        """Keep by another policy from now on; what it lets go of goes soon."""
+        if policy != self._retention.policy:
+            self._retention.replace(policy)
+            self._retiring.due_at = 0.0
 
     async def run(self) -> None:
         """Bring the schema up to date, then do the jobs for ever.

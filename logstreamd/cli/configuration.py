@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from logstreamd.config import Config, ConfigError
 
-__all__ = ["DEFAULT_CONFIG_FILE", "ConfigRefused", "config_option", "configuration"]
+__all__ = ["DEFAULT_CONFIG_FILE", "ConfigRefused", "config_option", "configuration", "find_config_file"]
 
 DEFAULT_CONFIG_FILE = Path("/etc/logstreamd/logstreamd.yaml")
 """Read when neither ``--config`` nor ``$LOGSTREAMD_CONFIG`` names a file, if it exists."""
@@ -39,6 +39,15 @@ class ConfigRefused(click.ClickException):
         click.echo(self.message, file=file, err=file is None)
 
 
+def find_config_file(config_file: Path | None) -> Path | None:
+    """Return the file to read: the one that was named, else the usual one if it exists, else none.
+
+    Args:
+        config_file: the value of ``--config``.
+    """
+    return DEFAULT_CONFIG_FILE if config_file is None and DEFAULT_CONFIG_FILE.exists() else config_file
+
+
 def configuration(config_file: Path | None) -> tuple[Config, Path | None]:
     """Read the configuration that a command was given, or the usual one.
 
@@ -53,8 +62,7 @@ def configuration(config_file: Path | None) -> tuple[Config, Path | None]:
     """
     from logstreamd.config import ConfigError, load_config
 
-    if config_file is None and DEFAULT_CONFIG_FILE.exists():
-        config_file = DEFAULT_CONFIG_FILE
+    config_file = find_config_file(config_file)
     try:
         return load_config(config_file, os.environ), config_file
     except ConfigError as error:

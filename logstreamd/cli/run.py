@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from logstreamd import faults
-from logstreamd.cli.configuration import ConfigRefused, config_option, configuration
+from logstreamd.cli.configuration import ConfigRefused, config_option, find_config_file
+
+if TYPE_CHECKING:
+    from logstreamd.config import Loaded
 
 __all__ = ["run"]
 
@@ -21,20 +26,27 @@ def run(config_file: Path | None) -> None:
 
     from logstreamd.alerts.notify.build import NotifierError
     from logstreamd.alerts.outbox_file import OutboxError
-    from logstreamd.config import ConfigError
+    from logstreamd.config import ConfigError, read_config
     from logstreamd.daemon import run_daemon
     from logstreamd.ownlog import configure_log
     from logstreamd.spool import SpoolError
     from logstreamd.storage.errors import StorageError
 
-    config, _ = configuration(config_file)
+    # One that comes before there is somebody to hear it must not end a daemon that is about to start.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    environ = dict(os.environ)
+
+    def read() -> Loaded:
+        return read_config(find_config_file(config_file), environ)
+
     try:
         faults.arm(os.environ.get("LOGSTREAMD_FAULT", ""))
     except faults.FaultSpecError as problem:
         raise click.UsageError(str(problem)) from problem
-    own_log = configure_log(config.log.level, config.log.format)
     try:
-        exit_code = uvloop.run(run_daemon(config, own_log))
+        loaded = read()
+        log = loaded.config.log
+        exit_code = uvloop.run(run_daemon(loaded, read, configure_log(log.level, log.format)))
     except ConfigError as error:
         raise ConfigRefused(error) from None
     except (OSError, StorageError, SpoolError, NotifierError, OutboxError) as problem:

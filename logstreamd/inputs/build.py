@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from logstreamd.config import FileInput as FileInputConfig
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
 from logstreamd.config import WriterConfig
+from logstreamd.config.admission import AdmissionSection
 from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.tcp import TcpInput
@@ -16,7 +17,7 @@ from logstreamd.metrics import Metrics
 from logstreamd.spool import Spool
 from logstreamd.wire.policy import Policy
 
-__all__ = ["InputConfig", "ReceivingInput", "build_input"]
+__all__ = ["InputConfig", "ReceivingInput", "admission_settings", "apply_config", "build_input"]
 
 InputConfig: TypeAlias = UdpInputConfig | TcpInputConfig | FileInputConfig
 ReceivingInput: TypeAlias = UdpInput | TcpInput | FileInput
@@ -52,28 +53,54 @@ def build_input(
             return _build_file_input(config, gatherer, spool, metrics, policy)
 
 
+def apply_config(one: ReceivingInput, config: InputConfig) -> None:
+    """Give an open input other settings than it was built with, as far as it can change them while it is open.
+
+    Args:
+        one: the input; one of type ``file`` changes nothing.
+        config: of the same type, name and address as before.
+    """
+    match one, config:
+        case UdpInput(), UdpInputConfig():
+            one.apply(**_udp_settings(config))
+        case TcpInput(), TcpInputConfig():
+            one.apply(**_tcp_settings(config))
+
+
 def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:
-    return UdpInput(
-        gatherer,
-        metrics,
-        host=config.listen.host,
-        port=config.listen.port,
-        max_frame_bytes=config.max_frame_bytes,
-        receive_buffer_bytes=config.receive_buffer_bytes,
-    )
+    return UdpInput(gatherer, metrics, host=config.listen.host, port=config.listen.port, **_udp_settings(config))
+
+
+def _udp_settings(config: UdpInputConfig) -> dict[str, Any]:
+    """Return what may change while it is open."""
+    return {
+        "max_frame_bytes": config.max_frame_bytes,
+        "receive_buffer_bytes": config.receive_buffer_bytes,
+        **admission_settings(config),
+    }
+
+
+def admission_settings(config: AdmissionSection) -> dict[str, Any]:
+    """Return who may send, and how much."""
+    return {
+        "allow": config.allow,
+        "max_records_per_second": config.max_records_per_second,
+        "max_bytes_per_second": config.max_bytes_per_second,
+    }
 
 
 def _build_tcp_input(config: TcpInputConfig, gatherer: Gatherer, metrics: Metrics) -> TcpInput:
-    return TcpInput(
-        gatherer,
-        metrics,
-        host=config.listen.host,
-        port=config.listen.port,
-        max_frame_bytes=config.max_frame_bytes,
-        max_connections=config.max_connections,
-        idle_timeout_seconds=config.idle_timeout_seconds,
-        frame_deadline_seconds=config.frame_deadline_seconds,
-    )
+    return TcpInput(gatherer, metrics, host=config.listen.host, port=config.listen.port, **_tcp_settings(config))
+
+
+def _tcp_settings(config: TcpInputConfig) -> dict[str, Any]:
+    """Return what may change while it is open."""
+    return {
+        "max_frame_bytes": config.max_frame_bytes,
+        "max_connections": config.max_connections,
+        "idle_timeout_seconds": config.idle_timeout_seconds,
+        "frame_deadline_seconds": config.frame_deadline_seconds,
+    }
 
 
 def _build_file_input(

@@ -23,7 +23,7 @@ from logstreamd.wire.implementation import read_body
 from logstreamd.wire.inflate import inflate
 from logstreamd.wire.ingest_body import Body
 
-__all__ = ["Accepted", "BusyError", "HttpInput", "KeyReusedError", "NoRoomError"]
+__all__ = ["Accepted", "BusyError", "HttpInput", "HttpLimits", "KeyReusedError", "NoRoomError"]
 
 _MAX_KEYS = 10_000  # answers remembered: 100 bytes each
 _INLINE_BYTES = 64 * 1024  # smaller bodies are read at once; a thread costs more than they do
@@ -58,36 +58,37 @@ class Accepted:
     repeated: bool = False
 
 
-class HttpInput:
-    """Takes the bodies of batch requests.
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """The bounds of one request.
 
-    Args:
-        name: the input's name.
-        append: the spool.
+    Attributes:
         max_rows: frames per batch.
         max_bytes: bytes of frames per batch.
         max_body_bytes: the most a body may be once decompressed.
         max_lines: logs per request.
     """
 
-    def __init__(
-        self,
-        name: str,
-        append: Append,
-        metrics: Metrics,
-        *,
-        max_rows: int,
-        max_bytes: int,
-        max_body_bytes: int,
-        max_lines: int,
-    ) -> None:
+    max_rows: int
+    max_bytes: int
+    max_body_bytes: int
+    max_lines: int
+
+
+class HttpInput:
+    """Takes the bodies of batch requests.
+
+    Args:
+        name: the input's name.
+        append: the spool.
+        limits: of requests that begin from now on; may be replaced at any time.
+    """
+
+    def __init__(self, name: str, append: Append, metrics: Metrics, limits: HttpLimits) -> None:
         self.name = name
+        self.limits = limits
         self._append = append
         self._metrics = metrics
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
-        self._max_body_bytes = max_body_bytes
-        self._max_lines = max_lines
         self._reading_bytes = 0
         self._in_flight: dict[asyncio.Future[int], int] = {}
         self._answers: OrderedDict[str, tuple[bytes, Accepted]] = OrderedDict()
@@ -112,14 +113,15 @@ class HttpInput:
             NoRoomError: the same; the spool is full or its disk fails.
             KeyReusedError: the key belongs to another body.
         """
+        limits = self.limits
         if key is None:
-            return await self._take(body, encoding, peer, None)
+            return await self._take(body, encoding, peer, None, limits)
         digest = await self._digest(body)
         if (known := self._answers.get(key)) is not None:
             if known[0] != digest:
                 raise KeyReusedError("this Idempotency-Key came before with another body")
             return Accepted(known[1].accepted, known[1].rejected, repeated=True)
-        answer = await self._take(body, encoding, peer, self._name(key, digest))
+        answer = await self._take(body, encoding, peer, _name(key, digest, limits), limits)
         self._remember(key, digest, answer)
         return answer
 
@@ -129,15 +131,11 @@ class HttpInput:
             return hashlib.sha256(body).digest()
         return (await asyncio.to_thread(hashlib.sha256, body)).digest()
 
-    def _name(self, key: str, digest: bytes) -> UUID:
-        """Name a request: the same request always in the same way."""
-        # With other limits its parts are other ones: their marks must not be taken for each other's.
-        limits = f"\0{self._max_rows}\0{self._max_bytes}\0".encode()
-        return UUID(bytes=hashlib.sha256(key.encode() + limits + digest).digest()[:16])
-
-    async def _take(self, body: bytes | bytearray, encoding: str, peer: str, name: UUID | None) -> Accepted:
+    async def _take(
+        self, body: bytes | bytearray, encoding: str, peer: str, name: UUID | None, limits: HttpLimits
+    ) -> Accepted:
         """Make the logs of a body durable, under the name of the request when it has one."""
-        read = await self._read(body, encoding, peer)
+        read = await self._read(body, encoding, peer, limits)
         if name is not None:
             for part, batch in enumerate(read.batches):
                 batch.request = (name, part)
@@ -145,19 +143,19 @@ class HttpInput:
             await self._make_durable(read.batches)
         return Accepted(read.accepted, tuple(read.rejected))
 
-    async def _read(self, body: bytes | bytearray, encoding: str, peer: str) -> Body:
+    async def _read(self, body: bytes | bytearray, encoding: str, peer: str, limits: HttpLimits) -> Body:
         """Decompress and take apart, off the event loop when it takes long."""
         # What a compressed body becomes is known when it is too late; so it is counted as the largest it may be.
-        budget = len(body) if encoding == "identity" else self._max_body_bytes
-        if self._reading_bytes and self._reading_bytes + budget > _BUDGET_BODIES * self._max_body_bytes:
+        budget = len(body) if encoding == "identity" else limits.max_body_bytes
+        if self._reading_bytes and self._reading_bytes + budget > _BUDGET_BODIES * limits.max_body_bytes:
             raise BusyError("as many bodies are being read as memory is set aside for")
         self._reading_bytes += budget
         if encoding == "identity" and len(body) <= _INLINE_BYTES:
             try:
-                return self._take_apart(body, encoding, peer)
+                return self._take_apart(body, encoding, peer, limits)
             finally:
                 self._reading_bytes -= budget
-        reading = asyncio.get_running_loop().run_in_executor(None, self._take_apart, body, encoding, peer)
+        reading = asyncio.get_running_loop().run_in_executor(None, self._take_apart, body, encoding, peer, limits)
         reading.add_done_callback(lambda _: self._read_done(budget))
         # A client that goes away does not stop the thread; until that ends its memory is in use.
         return await asyncio.shield(reading)
@@ -165,15 +163,15 @@ class HttpInput:
     def _read_done(self, budget: int) -> None:
         self._reading_bytes -= budget
 
-    def _take_apart(self, body: bytes | bytearray, encoding: str, peer: str) -> Body:
+    def _take_apart(self, body: bytes | bytearray, encoding: str, peer: str, limits: HttpLimits) -> Body:
         def new_batch() -> Batch:
-            batch = Batch(self.name, max_rows=self._max_rows, max_bytes=self._max_bytes)
+            batch = Batch(self.name, max_rows=limits.max_rows, max_bytes=limits.max_bytes)
             batch.peer_id(peer)
             return batch
 
-        inflated = inflate(body, encoding, max_bytes=self._max_body_bytes)
+        inflated = inflate(body, encoding, max_bytes=limits.max_body_bytes)
         received_at = time.time_ns() // 1_000
-        return read_body(inflated, new_batch, received_at=received_at, max_lines=self._max_lines)
+        return read_body(inflated, new_batch, received_at=received_at, max_lines=limits.max_lines)
 
     async def _make_durable(self, batches: list[Batch]) -> None:
         futures = []
@@ -212,3 +210,10 @@ class HttpInput:
         self._answers[key] = (digest, answer)
         if len(self._answers) > _MAX_KEYS:
             self._answers.popitem(last=False)
+
+
+def _name(key: str, digest: bytes, limits: HttpLimits) -> UUID:
+    """Name a request: the same request always in the same way."""
+    # With other limits its parts are other ones: their marks must not be taken for each other's.
+    cut = f"\0{limits.max_rows}\0{limits.max_bytes}\0".encode()
+    return UUID(bytes=hashlib.sha256(key.encode() + cut + digest).digest()[:16])

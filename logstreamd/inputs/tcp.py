@@ -127,6 +127,20 @@ class TcpInput:
             self._servers.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=_BACKLOG))
         self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)
 
+    def apply(
+        self,
+        *,
+        max_frame_bytes: int,
+        max_connections: int,
+        idle_timeout_seconds: float,
+        frame_deadline_seconds: float,
+    ) -> None:
+        """Take other settings; connections that are open stay open, and keep their ``max_frame_bytes``."""
+        self.max_frame_bytes = max_frame_bytes
+        self._max_connections = max_connections
+        self._idle_timeout_seconds = idle_timeout_seconds
+        self._frame_deadline_seconds = frame_deadline_seconds
+
     def opened(self, connection: _Connection) -> bool:
         """Take note of a new connection.
 

@@ -14,6 +14,6 @@ Never a line per record. Lines of the standard library's loggers (asyncio, aioht
 
 from __future__ import annotations
 
-from logstreamd.ownlog.output import OwnLog, configure_log, writes_json
+from logstreamd.ownlog.output import OwnLog, configure_log, set_level, writes_json
 
-__all__ = ["OwnLog", "configure_log", "writes_json"]
+__all__ = ["OwnLog", "configure_log", "set_level", "writes_json"]

@@ -10,14 +10,14 @@ from typing import Literal
 import stamina.instrumentation
 import structlog
 from prometheus_client import Counter
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from logstreamd.ownlog.exceptions import exception_as_text, structured_exception
 from logstreamd.ownlog.plain import plain_values
 from logstreamd.ownlog.repeats import RepeatLimiter
 from logstreamd.ownlog.standard import forward_standard_library
 
-__all__ = ["LogFormat", "OwnLog", "configure_log", "writes_json"]
+__all__ = ["LogFormat", "OwnLog", "configure_log", "set_level", "writes_json"]
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -49,7 +49,7 @@ def configure_log(level: str, log_format: LogFormat, repeats: RepeatLimiter | No
             plain_values,
             *(_json() if writes_json(log_format) else _console()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=_filter(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -57,6 +57,15 @@ def configure_log(level: str, log_format: LogFormat, repeats: RepeatLimiter | No
     stamina.instrumentation.set_on_retry_hooks([])
     forward_standard_library()
     return own_log
+
+
+def set_level(level: str) -> None:
+    """Write lines of another level, and of those above it, from now on."""
+    structlog.configure(wrapper_class=_filter(level))
+
+
+def _filter(level: str) -> type[FilteringBoundLogger]:
+    return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
 
 
 def _json() -> list[Processor]:

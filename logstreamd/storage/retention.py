@@ -67,11 +67,18 @@ class Retention:
         self._partitions = partitions
         self._clock = clock
         self._tasks: deque[_Task] = deque()
+        self._replaced = False
 
     @property
     def more(self) -> bool:
         """Whether the pass that was begun is not finished."""
-        return bool(self._tasks)
+        return bool(self._tasks) or self._replaced
+
+    def replace(self, policy: RetentionPolicy) -> None:
+        """Apply another policy from the next round on; what is being deleted right now goes by the old one."""
+        self.policy = policy
+        self._tasks = deque()
+        self._replaced = True
 
     async def round(self, connection: Connection, now: datetime) -> list[Expired]:
         """Go on with the pass, or begin the next one.
@@ -88,11 +95,15 @@ class Retention:
         """
         if not self._tasks:
             await drop_detached(connection)  # those that a crash left
-            self._tasks = deque(map(_Task, await plan_retention(connection, self.policy, now)))
+            self._replaced = False
+            planned = await plan_retention(connection, self.policy, now)
+            if not self._replaced:
+                self._tasks = deque(map(_Task, planned))
+        tasks = self._tasks
         deadline = self._clock() + ROUND_SECONDS
         went = []
-        while self._tasks and self._clock() < deadline:
-            task = self._tasks[0]
+        while tasks is self._tasks and tasks and self._clock() < deadline:
+            task = tasks[0]
             try:
                 gone, finished = await self._work(connection, task, deadline)
             except _LeftAloneError:
@@ -100,7 +111,7 @@ class Retention:
             if gone is not None:
                 went.append(gone)
             if finished:
-                self._tasks.popleft()
+                tasks.popleft()
         return went
 
     async def _work(self, connection: Connection, task: _Task, deadline: float) -> tuple[Expired | None, bool]:

@@ -13,18 +13,21 @@ import asyncpg
 import pytest
 from manual_spool import ManualSpool
 
+from logstreamd.api.access import Access
 from logstreamd.api.application import HttpServer, build_application
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
-from logstreamd.inputs.http import HttpInput
+from logstreamd.config import HttpConfig
+from logstreamd.inputs.http import HttpInput, HttpLimits
 from logstreamd.metrics import Metrics
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
+from logstreamd.tokens import TokenSet
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -33,7 +36,13 @@ class Api:
     """A running server, its parts, and a client."""
 
     def __init__(
-        self, reader: LogReader | None, database: Database | None = None, *, write_seconds: float = 30.0
+        self,
+        reader: LogReader | None,
+        database: Database | None = None,
+        *,
+        write_seconds: float = 30.0,
+        http: HttpConfig | None = None,
+        tokens: TokenSet | None = None,
     ) -> None:
         self.reader = reader
         self.spool = ManualSpool(prompt=True)
@@ -43,10 +52,7 @@ class Api:
             "http",
             self.spool.append,
             self.metrics,
-            max_rows=100,
-            max_bytes=1 << 20,
-            max_body_bytes=2 * MAX_BODY_BYTES,
-            max_lines=1000,
+            HttpLimits(max_rows=100, max_bytes=1 << 20, max_body_bytes=2 * MAX_BODY_BYTES, max_lines=1000),
         )
         self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
         self.ingest = IngestResource(self.input)
@@ -57,6 +63,7 @@ class Api:
                 LogsResource(reader, max_rows=50, max_export_rows=500, write_seconds=write_seconds),  # type: ignore[arg-type]
                 *statistics_resources(database, reader),  # type: ignore[arg-type]
             ],
+            access=Access(http or HttpConfig(), tokens or TokenSet(), self.metrics),
             metrics=self.metrics,
             max_body_bytes=MAX_BODY_BYTES,
         )
@@ -84,7 +91,7 @@ class Api:
 async def start_api() -> AsyncIterator[Callable[..., Any]]:
     started: list[Api] = []
 
-    async def start(reader: LogReader | None = None, database: Database | None = None, **settings: float) -> Api:
+    async def start(reader: LogReader | None = None, database: Database | None = None, **settings: Any) -> Api:
         one = Api(reader, database, **settings)
         await one.server.start()
         started.append(one)
@@ -141,7 +148,14 @@ class Questions:
             *statistics_resources(database, reader),
         ]
         self.server = HttpServer(
-            build_application(resources, metrics=self.metrics, max_body_bytes=MAX_BODY_BYTES), host="127.0.0.1", port=0
+            build_application(
+                resources,
+                access=Access(HttpConfig(), TokenSet(), self.metrics),
+                metrics=self.metrics,
+                max_body_bytes=MAX_BODY_BYTES,
+            ),
+            host="127.0.0.1",
+            port=0,
         )
         self.client = aiohttp.ClientSession()
 
