@@ -11,10 +11,11 @@ step  start                       stop, from the last step to the first
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from logstreamd.alerts.notify.build import build_channels
 from logstreamd.alerts.outbox import Outbox
 from logstreamd.alerts.rule import RuleGroup
 from logstreamd.alerts.scheduler import Scheduler
+from logstreamd.alerts.silence import is_silenced
 from logstreamd.alerts.views import Views
 from logstreamd.alerts.watched import Roster
 from logstreamd.api.alerts import AlertsResource
@@ -52,6 +54,7 @@ _log = structlog.get_logger(__name__)
 
 _FINISH_SECONDS = 3.0  # for evaluations: what is cut off is found again by the next start
 _DELIVER_SECONDS = 5.0  # for notifiers: what waits longer is told by the next start
+_HEAR_SECONDS = 5.0  # for the database to say what is silenced; what an earlier run left is told without it, too
 _STATEMENT_SECONDS = 4.0  # the journal gives up after five
 
 
@@ -77,7 +80,8 @@ class Alerting:
         self._roster = Roster(groups)
         external_url = self._config.external_url or _own_url(config.http.listen)
         channels = build_channels(self._config.notifiers, os.environ, external_url=external_url)
-        self._delivery = Delivery(channels, Outbox(_outbox_file(config.state_dir)), metrics)
+        outbox = Outbox(_outbox_file(config.state_dir))
+        self._delivery = Delivery(channels, outbox, metrics, is_silenced=self._is_silenced)
         # Whoever hangs in the middle of a transaction must not lead for longer than one who hangs between two.
         settings = replace(self._settings(_STATEMENT_SECONDS), idle_in_transaction_timeout_seconds=LEASE_SECONDS)
         self._journal = StoredJournal(
@@ -126,7 +130,7 @@ class Alerting:
         if self._delivery.receivers:
             await self._delivery.start()
             stack.push_async_callback(self._delivery.stop, _DELIVER_SECONDS)
-            supervisor.start("alert notifiers", self._delivery.run())
+            supervisor.start("alert notifiers", self._delivery.run(self._heard()))
         database = Database(
             pool, max_concurrent=config.max_concurrent_queries, timeout_seconds=config.query_timeout_seconds
         )
@@ -135,6 +139,15 @@ class Alerting:
         supervisor.start("alert rules", self._scheduler.run())
         if self._roster.rules:
             _log.info("alert rules", rules=len(self._roster.rules), notifiers=list(self._delivery.receivers))
+
+    def _is_silenced(self, labels: Mapping[str, str]) -> bool:
+        return is_silenced(self._lead.silences, labels, self._clock.now())
+
+    async def _heard(self) -> None:
+        """Wait until it is known what is silenced, and whether this daemon leads."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HEAR_SECONDS):
+                await self._lead.heard.wait()
 
     def _build_scheduler(self, measurer: StoredMeasurer, ready: Callable[[], Awaitable[object]]) -> Scheduler:
         evaluator = Evaluator(

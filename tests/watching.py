@@ -80,6 +80,7 @@ class Database:
         self.events: list[dict[str, Any]] = []
         self.silences: list[Silence] = []
         self.away = False
+        self.age_seconds = 0.0  # of the states
 
     def history(self) -> list[tuple[str, str]]:
         """Return what happened: before, after."""
@@ -123,6 +124,7 @@ class MemoryJournal:
         return [
             Kept(
                 **{**row, "alerts": tuple(read_living(one, samples) for one in row["alerts"])},
+                age_seconds=self.database.age_seconds,
             )
             for row in map(json.loads, self.database.states.values())
         ]
@@ -179,10 +181,18 @@ class Messenger:
     def __init__(self) -> None:
         self.receivers: tuple[str, ...] = ("ops", "chat")
         self.told: list[tuple[Alert, tuple[str, ...]]] = []
+        self.waiting: set[str] = set()  # what untold() says
+        self.stood_by = 0
 
     async def notify(self, alerts: Iterable[Alert], receivers: Iterable[str], *, interval_seconds: float) -> None:
         names = tuple(receivers)
         self.told += [(alert, names) for alert in alerts]
+
+    def untold(self) -> set[str]:
+        return self.waiting
+
+    async def stand_by(self) -> None:
+        self.stood_by += 1
 
     def news(self) -> list[tuple[str, str]]:
         """Return what the outbox would tell: status and rule, each firing and each resolution once."""

@@ -11,7 +11,7 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -76,11 +76,18 @@ class Delivery:
         channels: the notifiers by name.
         outbox: not open yet.
         metrics: deliveries, queues, drops.
+        is_silenced: tells whether an alert with these labels is silenced now.
         clock: see :class:`SteadyClock`.
     """
 
     def __init__(
-        self, channels: Mapping[str, Channel], outbox: Outbox, metrics: Metrics, *, clock: SteadyClock | None = None
+        self,
+        channels: Mapping[str, Channel],
+        outbox: Outbox,
+        metrics: Metrics,
+        *,
+        is_silenced: Callable[[Mapping[str, str]], bool] = lambda labels: False,
+        clock: SteadyClock | None = None,
     ) -> None:
         self._outbox = outbox
         self._metrics = metrics
@@ -90,7 +97,7 @@ class Delivery:
         self._workers: list[asyncio.Task[None]] = []
         self._desks: dict[str, _Desk] = {}
         for name, channel in channels.items():
-            mailbox = Mailbox(name, channel.policy, partial(self._on_drop, name))
+            mailbox = Mailbox(name, channel.policy, partial(self._on_drop, name), is_silenced)
             self._desks[name] = _Desk(name, channel, mailbox, Attempts(name, metrics))
             metrics.watch_notifier(name, waiting=partial(_waiting, mailbox))
 
@@ -98,6 +105,10 @@ class Delivery:
     def receivers(self) -> tuple[str, ...]:
         """The names that rules may notify."""
         return tuple(self._desks)
+
+    def untold(self) -> set[str]:
+        """Return the names of the rules whose alerts wait to be told."""
+        return set().union(*(desk.mailbox.untold for desk in self._desks.values()))
 
     async def start(self) -> None:
         """Open the outbox and go on with what an earlier run left.
@@ -119,8 +130,14 @@ class Delivery:
                 _log.warning("forgets the alerts of a notifier that is gone", notifier=name, untold=waiting)
                 await self._write([Change(name, one.entry.key, None) for one in left])
 
-    async def run(self) -> None:
-        """Deliver until cancelled: the background task that has to be watched. A defect in a notifier ends it."""
+    async def run(self, begin: Awaitable[object] | None = None) -> None:
+        """Deliver until cancelled: the background task that has to be watched. A defect in a notifier ends it.
+
+        Args:
+            begin: when to begin; None: at once.
+        """
+        if begin is not None:
+            await begin
         async with asyncio.TaskGroup() as group:
             self._workers = [
                 group.create_task(self._work(desk), name=f"notifier {name}") for name, desk in self._desks.items()
@@ -152,6 +169,12 @@ class Delivery:
         if await self._persist():
             for desk in desks:
                 desk.wake.set()
+
+    async def stand_by(self) -> None:
+        """Leave what fires to another daemon, see :meth:`Mailbox.stand_by`."""
+        for desk in self._desks.values():
+            desk.mailbox.stand_by(self._clock())
+        await self._persist()
 
     def _desk(self, name: str) -> _Desk:
         if name not in self._desks:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from logstreamd.alerts.alert import Alert
 
-__all__ = ["Entry", "Group", "Key", "Policy"]
+__all__ = ["Entry", "Group", "Key", "Policy", "patience_seconds"]
 
 Key: TypeAlias = tuple[str, datetime]
 """One firing of an alert: its fingerprint, and since when. Firing again later is another one."""
@@ -21,6 +21,11 @@ Key: TypeAlias = tuple[str, datetime]
 # fail, and rules that are evaluated very often get four minutes.
 _VOUCHED_INTERVALS = 4
 _VOUCHED_INTERVAL_SECONDS = 60.0
+
+
+def patience_seconds(interval_seconds: float) -> float:
+    """Return for how long an alert is believed to fire when its rule is evaluated so often."""
+    return _VOUCHED_INTERVALS * max(interval_seconds, _VOUCHED_INTERVAL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,8 @@ class Entry:
     Attributes:
         changed_at: when it began to fire, or resolved, as far as we know.
         vouched_at: when the evaluator said last that it fires.
-        waiting_since: when the first of the changes came that have not been told; None when all have.
-        told_at: when a message about it was delivered, or given up, last.
+        waiting_since: when the first of the changes came that have not been told; None when nothing waits.
+        told_at: when a message about it was delivered, or given up, last; None when it never was.
     """
 
     alert: Alert
@@ -78,10 +83,18 @@ class Entry:
         """Whether it fires."""
         return self.alert.status == "firing"
 
+    @property
+    def withheld(self) -> bool:
+        """Whether nobody was told and nobody is to be, since it is silenced."""
+        return self.waiting_since is None and self.told_at is None
+
     def is_stale(self, now: float) -> bool:
         """Whether it is said to fire, but the evaluator has not confirmed it: another daemon may know better."""
-        patience = _VOUCHED_INTERVALS * max(self.interval_seconds, _VOUCHED_INTERVAL_SECONDS)
-        return self.firing and now - self.vouched_at > patience
+        return self.firing and now - self.vouched_at >= patience_seconds(self.interval_seconds)
+
+    def disown(self, now: float) -> None:
+        """Believe no more that it fires, until the evaluator says so again."""
+        self.vouched_at = min(self.vouched_at, now - patience_seconds(self.interval_seconds))
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +115,9 @@ class Group:
         if first is not None:
             due = first + policy.group_wait_seconds
             return due if self.messaged_at is None else max(due, self.messaged_at + policy.group_interval_seconds)
-        repeated = policy.repeat_resolved_seconds > 0 or any(entry.firing for entry in self.entries.values())
+        repeated = policy.repeat_resolved_seconds > 0 or any(
+            entry.firing and not entry.withheld for entry in self.entries.values()
+        )
         if self.messaged_at is None or not repeated:
             return None
         return self.messaged_at + policy.repeat_interval_seconds

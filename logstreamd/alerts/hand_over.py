@@ -1,4 +1,4 @@
-"""Alerts → the outbox of the notifiers, without those that are silenced."""
+"""Alerts → the outbox of the notifiers, without those that are silenced already."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ class Messenger(Protocol):
 
     async def notify(self, alerts: Iterable[Alert], receivers: Iterable[str], *, interval_seconds: float) -> None:
         """Take alerts; what is new about them is durable when this returns."""
+
+    def untold(self) -> set[str]:
+        """Return the names of the rules whose alerts wait to be told."""
+
+    async def stand_by(self) -> None:
+        """Leave what fires to another daemon; what has resolved and waits is told all the same."""
 
 
 class HandOver:
@@ -73,6 +79,14 @@ class HandOver:
         receivers = [name for name in notify if name in known] if notify else known
         if told and receivers:
             await self._messenger.notify(told, receivers, interval_seconds=interval_seconds)
+
+    def untold(self) -> set[str]:
+        """Return the names of the rules whose alerts were handed over and wait to be told."""
+        return self._messenger.untold()
+
+    async def stand_by(self) -> None:
+        """Leave what fires to another daemon, which has it from the journal."""
+        await self._messenger.stand_by()
 
     def _not_silenced(self, alerts: Iterable[Alert]) -> Iterator[Alert]:
         silences, now = self._silences(), self._now()

@@ -6,8 +6,9 @@ The order that makes an alert come at least once, whatever happens between two s
    crash the same evaluation finds the same.
 2. The alerts go to the outbox of the notifiers. After a crash before this step the mark says so, and the next start
    hands over what is recorded, with the same fingerprints and the same ``starts_at``.
-3. The mark is taken off, some time later. After a crash before this step the outbox is handed again what it has, and
-   knows that it has it.
+3. The notifiers tell, and the mark is taken off, some time later. After a crash before this step the next start hands
+   over again; the outbox knows what it has. Another daemon that takes over has another outbox, and what the first one
+   could not tell is told by the second.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Kept:
         alerts: those that are pending or fire.
         notify: who is told; empty: all notifiers.
         interval_seconds: how often it is evaluated.
-        handed_over: whether the outbox has what changed last.
+        handed_over: whether the notifiers were told what changed last.
+        age_seconds: since this was recorded.
     """
 
     rule: str
@@ -73,6 +75,7 @@ class Kept:
     notify: tuple[str, ...]
     interval_seconds: float
     handed_over: bool
+    age_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

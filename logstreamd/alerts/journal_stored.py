@@ -111,6 +111,7 @@ class StoredJournal:
                 row.notify,
                 row.interval_seconds,
                 row.handed_over,
+                row.age_seconds,
             )
             for row in rows
         ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
 
 from logstreamd.alerts.clock import Clock
+from logstreamd.alerts.group import patience_seconds
 from logstreamd.alerts.hand_over import HandOver
 from logstreamd.alerts.journal import Journal, JournalError, Kept, Living
 from logstreamd.alerts.records import ending_of, resolved_alert
 from logstreamd.alerts.silence import Silence
-from logstreamd.alerts.watched import WatchedGroup
+from logstreamd.alerts.watched import Watched, WatchedGroup
 
 __all__ = ["Lead"]
 
@@ -21,6 +24,11 @@ _log = structlog.get_logger(__name__)
 _FOLLOW_SECONDS = 5.0  # how old a stand-by's picture may be; that of silences is as old as the last sign of life
 _FLUSH_SECONDS = 5.0  # of values and times that are not worth a write of their own
 _PRUNE_SECONDS = 60.0
+_TIDY_SECONDS = 60.0
+
+_RULE_GONE = "the rule was removed"
+_RULE_CHANGED = "the rule was changed: its alerts have other labels"
+_NOBODY = "no daemon evaluates the rule any more"
 
 
 class Lead:
@@ -40,12 +48,14 @@ class Lead:
         self._groups = groups
         self._hand_over = hand_over
         self._clock = clock
-        self._due = dict.fromkeys(("follow", "flush", "prune"), clock.monotonic())
+        self._due = dict.fromkeys(("follow", "flush", "prune", "tidy"), clock.monotonic())
         self._taken_over = 0
         self.silences: tuple[Silence, ...] = ()
         """Those that have not ended."""
         self.problem: str | None = "the database has not been reached yet"
         """What keeps this daemon from leading or standing by."""
+        self.heard = asyncio.Event()
+        """Set when it is known which silences there are and who leads, or that the database does not say."""
 
     @property
     def term(self) -> int:
@@ -69,13 +79,15 @@ class Lead:
                 await self.take_over()
             elif beat.term:
                 await self._keep()
-            elif self._is_due("follow", _FOLLOW_SECONDS):
-                self._follow(await self._journal.load())
+            else:
+                await self._stand_by()
         except JournalError as problem:
             if self.problem is None:
                 _log.warning("alert rules can't be evaluated: the database is away", problem=str(problem))
             self.problem = str(problem)
             return
+        finally:
+            self.heard.set()
         if self.problem is not None or led != bool(self.term):
             _log.info("alert rules", role="evaluates" if self.term else "stands by", after=self.problem)
         self.problem = None
@@ -88,21 +100,39 @@ class Lead:
         return True
 
     async def leave(self) -> None:
-        """Give up the lead, if this daemon has it."""
-        if self._journal.term:
+        """Give up the lead, if this daemon has it: it has no rules. Now and then, see what others left behind."""
+        if self._is_due("tidy", _TIDY_SECONDS):
+            with suppress(JournalError):  # there is a next time
+                await self._tidy()
+            await self._journal.close()
+        elif self._journal.term:
             await self._journal.close()
         self._taken_over, self.problem = 0, None
+        self.heard.set()
+
+    async def _tidy(self) -> None:
+        """End the alerts of rules that nobody evaluates any more."""
+        if not _are_abandoned(await self._journal.load()):
+            return
+        beat = await self._journal.beat(self._clock.now())
+        if beat.term:
+            self.silences = beat.silences
+            await self.take_over(_NOBODY)
+            _log.warning("alerts have ended: no daemon evaluates their rules any more")
 
     def begin_anew(self) -> None:
         """Take over at the next sign of life, as if another daemon had led: the rules are others now."""
         self._taken_over = 0
         self._due["follow"] = self._clock.monotonic()
 
-    async def take_over(self) -> None:
+    async def take_over(self, why_gone: str = _RULE_GONE) -> None:
         """Go on where the rules stand in the journal.
 
         Alerts whose rule is gone, or makes others now, end. They are handed over before that is recorded: after a crash
         in between it is done again, and the outbox knows it already.
+
+        Args:
+            why_gone: why alerts end whose rule this daemon does not have.
 
         Raises:
             JournalError: the lead was lost; nothing of this counts.
@@ -117,7 +147,7 @@ class Lead:
                     continue
                 strangers = watched.adopt(found)
                 if strangers:
-                    endings += await self._end(found, strangers, now)
+                    endings += await self._end(found, strangers, now, _RULE_CHANGED)
                     changed.append(watched)
                 resolved = [one for one in watched.state.instances if one.state == "resolved"]
                 await self._hand_over.rule(watched, () if watched.handed_over else resolved)
@@ -125,17 +155,25 @@ class Lead:
                 watched.handed_over = True
             group.resume()
         for orphan in kept.values():
-            endings += await self._end(orphan, orphan.alerts, now)
+            endings += await self._end(orphan, orphan.alerts, now, why_gone)
         if endings or kept:
             rows = [watched.row() for watched in changed]
             await self._journal.record(term, states=rows, events=endings, gone=list(kept))
         self._taken_over = term
 
-    async def _end(self, kept: Kept, alerts: Iterable[Living], now: datetime) -> list[dict[str, object]]:
+    async def _end(self, kept: Kept, alerts: Iterable[Living], now: datetime, reason: str) -> list[dict[str, object]]:
         ended = list(alerts)
-        told = [alert for one in ended if (alert := resolved_alert(one, now)) is not None]
+        told = [alert for one in ended if (alert := resolved_alert(one, now, reason)) is not None]
         await self._hand_over.alerts(told, kept.notify, kept.interval_seconds)
-        return [ending_of(kept.rule, one, now) for one in ended]
+        return [ending_of(kept.rule, one, now, reason) for one in ended]
+
+    async def _stand_by(self) -> None:
+        """Show what the leader finds, and leave it to him to tell what fires."""
+        lost = bool(self._taken_over)
+        self._taken_over = 0
+        if self._is_due("follow", _FOLLOW_SECONDS) or lost:
+            self._follow(await self._journal.load())
+            await self._hand_over.stand_by()
 
     def _follow(self, kept: Iterable[Kept]) -> None:
         found = {one.rule: one for one in kept}
@@ -145,8 +183,8 @@ class Lead:
                     watched.adopt(found[watched.rule.alert])
 
     async def _keep(self) -> None:
-        marked = any(one.marked and one.handed_over for group in self._groups() for one in group.rules)
-        if self._is_due("flush", _FLUSH_SECONDS) or marked:
+        untold = self._hand_over.untold()
+        if self._is_due("flush", _FLUSH_SECONDS) or any(_is_told(one, untold) for one in self._rules()):
             await self.flush()
         if self._is_due("prune", _PRUNE_SECONDS):
             await self._journal.prune(self._clock.now())
@@ -160,10 +198,27 @@ class Lead:
         Raises:
             JournalError: nothing was recorded, or nobody knows.
         """
-        dirty = [one for group in self._groups() for one in group.rules if one.dirty and not one.busy]
-        if not dirty or not self.term:
+        untold = self._hand_over.untold()
+        changed = [one for one in self._rules() if (one.dirty or _is_told(one, untold)) and not one.busy]
+        if not changed or not self.term:
             return
-        rows = [one.row() for one in dirty]
-        for one in dirty:
-            one.dirty, one.marked = False, not one.handed_over
+        rows = []
+        for one in changed:
+            one.dirty, one.marked = False, one.marked and not _is_told(one, untold)
+            rows.append(one.row(handed_over=not one.marked))
         await self._journal.record(self.term, states=rows)
+
+    def _rules(self) -> Iterator[Watched]:
+        return (one for group in self._groups() for one in group.rules)
+
+
+def _is_told(watched: Watched, untold: Set[str]) -> bool:
+    """Tell whether the notifiers have told what the journal still has a mark for."""
+    return watched.marked and watched.handed_over and watched.rule.alert not in untold
+
+
+def _are_abandoned(kept: Iterable[Kept]) -> bool:
+    """Tell whether there are rules of which none was evaluated for so long that nobody believes their alerts."""
+    rules = list(kept)
+    patience = patience_seconds(min((one.interval_seconds for one in rules), default=0.0))
+    return bool(rules) and min(one.age_seconds for one in rules) > patience

@@ -88,12 +88,13 @@ def event_row(transition: Transition, samples: Sequence[Mapping[str, Any]] = ())
         "active_at": instance.active_at.isoformat(),
         "starts_at": _iso(instance.fired_at),
         "ends_at": _iso(instance.resolved_at),
+        "reason": None,
         "samples": list(samples) if transition.after == "firing" else [],
     }
 
 
-def ending_of(rule: str, alert: Living, now: datetime) -> dict[str, Any]:
-    """Return the event that ends an alert whose rule is not evaluated any more."""
+def ending_of(rule: str, alert: Living, now: datetime, reason: str) -> dict[str, Any]:
+    """Return the event that ends an alert whose rule is not evaluated any more, and why."""
     ends_at = None if alert.starts_at is None else max(now, alert.starts_at)
     return {
         "at": now.isoformat(),
@@ -107,16 +108,21 @@ def ending_of(rule: str, alert: Living, now: datetime) -> dict[str, Any]:
         "active_at": alert.active_at.isoformat(),
         "starts_at": _iso(alert.starts_at),
         "ends_at": _iso(ends_at),
+        "reason": reason,
         "samples": [],
     }
 
 
-def resolved_alert(alert: Living, now: datetime) -> Alert | None:
-    """Return what is told when the rule of an alert is not evaluated any more; nothing when it did not fire."""
+def resolved_alert(alert: Living, now: datetime, reason: str) -> Alert | None:
+    """Return what is told when the rule of an alert is not evaluated any more; nothing when it did not fire.
+
+    The reason is an annotation, so that nobody takes the end for good news.
+    """
     if alert.starts_at is None:
         return None
     ends_at = max(now, alert.starts_at)
-    return Alert("resolved", alert.labels, alert.annotations, alert.starts_at, ends_at, alert.value)
+    annotations = {**alert.annotations, "reason": reason}
+    return Alert("resolved", alert.labels, annotations, alert.starts_at, ends_at, alert.value)
 
 
 def plain_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from logstreamd.query.filter.automaton import Automaton
 from logstreamd.query.filter.regex_tree import parse_regex
 
-__all__ = ["Matcher", "Silence", "is_withheld", "silencers"]
+__all__ = ["Matcher", "Silence", "is_silenced", "is_withheld", "silencers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class Silence:
 def silencers(silences: Iterable[Silence], labels: Mapping[str, str], now: datetime) -> list[str]:
     """Return the names of the silences that hold an alert back at an instant."""
     return [silence.id for silence in silences if silence.holds(labels, now)]
+
+
+def is_silenced(silences: Iterable[Silence], labels: Mapping[str, str], now: datetime) -> bool:
+    """Tell whether an alert with these labels is held back at an instant."""
+    return any(silence.holds(labels, now) for silence in silences)
 
 
 def is_withheld(

@@ -35,7 +35,7 @@ class Watched:
         samples: the lines that prove its alerts, by group.
         handed_over: whether the outbox has what changed last.
         dirty: whether the journal does not have all of this.
-        marked: whether the journal still says that something has to be handed over.
+        marked: whether the journal still says that the notifiers have not been told everything.
         busy: whether it is being evaluated, or waits for its turn.
         slow: whether the last evaluation took so long that others should not have to wait for the next one.
         seconds: how long the last evaluation took.

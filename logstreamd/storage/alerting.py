@@ -52,7 +52,8 @@ class StateRow:
         alerts: those that are pending or fire.
         notify: who is told.
         interval_seconds: how often it is evaluated.
-        handed_over: whether an outbox has what changed last.
+        handed_over: whether the notifiers were told what changed last.
+        age_seconds: since this was written.
     """
 
     rule: str
@@ -61,6 +62,7 @@ class StateRow:
     notify: tuple[str, ...]
     interval_seconds: float
     handed_over: bool
+    age_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ async def record(
 
     Args:
         connection: the one that has the lead.
-        states: with the fields of :class:`StateRow`, as JSON knows them.
+        states: with the fields of :class:`StateRow` but the last, as JSON knows them.
         events: with the columns of ``alert_events``, as JSON knows them.
         gone: rules whose state is forgotten.
     """
@@ -122,6 +124,7 @@ async def load_states(connection: Connection) -> list[StateRow]:
             tuple(row["notify"]),
             row["interval_seconds"],
             row["handed_over"],
+            row["age_seconds"],
         )
         for row in await connection.fetch(_SQL["states"])
     ]

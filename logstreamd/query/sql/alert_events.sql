@@ -1,7 +1,8 @@
 -- Queries of alert_events.py and silences.py.
 
 -- newest --
-SELECT id, at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, samples
+SELECT id, at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, reason,
+       samples
 FROM alert_events
 WHERE at >= $1 AND at < $2
   AND ($3::text[] IS NULL OR alert = ANY ($3)) AND ($4::text[] IS NULL OR after = ANY ($4))
@@ -10,7 +11,8 @@ WHERE at >= $1 AND at < $2
 ORDER BY at DESC, id DESC LIMIT $9
 
 -- oldest --
-SELECT id, at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, samples
+SELECT id, at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, reason,
+       samples
 FROM alert_events
 WHERE at >= $1 AND at < $2
   AND ($3::text[] IS NULL OR alert = ANY ($3)) AND ($4::text[] IS NULL OR after = ANY ($4))

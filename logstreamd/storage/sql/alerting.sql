@@ -12,7 +12,9 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1 AND usename = current_user AND application_name = current_setting('application_name')
 
 -- states --
-SELECT rule, state, alerts, notify, interval_seconds, handed_over FROM alert_state
+SELECT rule, state, alerts, notify, interval_seconds, handed_over,
+       extract(epoch FROM now() - saved_at)::double precision AS age_seconds
+FROM alert_state
 
 -- samples_of_firing --
 SELECT fingerprint, starts_at, samples FROM alert_events
@@ -36,11 +38,13 @@ DELETE FROM alert_state WHERE rule = ANY ($1::text[])
 
 -- add_events --
 INSERT INTO alert_events (at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at,
-                          ends_at, samples)
-SELECT at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, samples
+                          ends_at, reason, samples)
+SELECT at, alert, fingerprint, before, after, labels, annotations, value, active_at, starts_at, ends_at, reason,
+       samples
 FROM jsonb_to_recordset($1::jsonb) AS one (
     at timestamptz, alert text, fingerprint text, before text, after text, labels jsonb, annotations jsonb,
-    value double precision, active_at timestamptz, starts_at timestamptz, ends_at timestamptz, samples jsonb
+    value double precision, active_at timestamptz, starts_at timestamptz, ends_at timestamptz, reason text,
+    samples jsonb
 )
 
 -- prune_events --

@@ -18,7 +18,7 @@ from logstreamd.alerts.group_key import read_group_key
 from logstreamd.alerts.journal import JournalError, LeadLostError
 from logstreamd.alerts.journal_stored import MOST_SILENCES, StoredJournal
 from logstreamd.alerts.measure import Answer
-from logstreamd.alerts.records import event_row, plain_rows, state_row
+from logstreamd.alerts.records import ending_of, event_row, plain_rows, state_row
 from logstreamd.alerts.rule import Rule
 from logstreamd.alerts.silence import Matcher
 from logstreamd.alerts.silence_request import SilenceRequest, TooManySilencesError
@@ -78,7 +78,9 @@ async def backend_of_leader(connection: asyncpg.Connection) -> int:
     return pid
 
 
-async def test_what_is_recorded_is_read_back_with_the_lines_of_what_fires(journal: StoredJournal) -> None:
+async def test_what_is_recorded_is_read_back_with_the_lines_of_what_fires(
+    journal: StoredJournal, connection: asyncpg.Connection
+) -> None:
     row, events = fired()
     await journal.record(1, states=[row], events=events)
     (kept,) = await journal.load()
@@ -90,8 +92,20 @@ async def test_what_is_recorded_is_read_back_with_the_lines_of_what_fires(journa
     assert alert.samples == tuple(events[0]["samples"])
     assert alert.samples[0]["attrs"]["big"] == "1" + "0" * 60
 
-    await journal.record(1, gone=["Many"])
+    ending = ending_of("Many", alert, NOON, "the rule was removed")
+    await journal.record(1, gone=["Many"], events=[ending])
     assert await journal.load() == []
+    reasons = await connection.fetch("SELECT reason FROM alert_events ORDER BY id")
+    assert [row["reason"] for row in reasons] == [None, "the rule was removed"]
+
+
+async def test_how_long_ago_something_was_recorded_is_told_by_the_databases_own_clock(
+    journal: StoredJournal, connection: asyncpg.Connection
+) -> None:
+    await journal.record(1, states=[fired()[0]])
+    assert 0 <= (await journal.load())[0].age_seconds < 60
+    await connection.execute("UPDATE alert_state SET saved_at = saved_at - interval '1 hour'")
+    assert 3_600 <= (await journal.load())[0].age_seconds < 3_660
 
 
 async def test_what_another_version_kept_in_another_way_is_no_alert(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 from alerting import firing, resolved, sample
+from mailboxes import Box, names
 
 from logstreamd.alerts.group import Policy
-from logstreamd.alerts.mailbox import KEEP_RESOLVED_SECONDS, MAX_KNOWN, MAX_WAITING, Mailbox
-from logstreamd.alerts.message import Message
+from logstreamd.alerts.mailbox import KEEP_RESOLVED_SECONDS, MAX_KNOWN, MAX_WAITING
 
 DAY = 86_400.0
 # As Alertmanager's own: all alerts, at once, each by itself.
@@ -24,48 +22,6 @@ UNGROUPED = Policy(
     max_alerts=None,
     repeat_resolved_seconds=KEEP_RESOLVED_SECONDS,
 )
-
-
-class Box:
-    """A mailbox with a clock."""
-
-    def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008
-        self.dropped: Counter[str] = Counter()
-        self.mailbox = Mailbox("ops", policy, lambda reason, alerts: self.dropped.update({reason: alerts}))
-        self.now = 1_000.0
-
-    def put(self, *alerts, interval: float = 15.0) -> None:
-        for alert in alerts:
-            self.mailbox.put(alert, interval, self.now)
-
-    def after(self, seconds: float) -> Message | None:
-        """What is sent ``seconds`` later; it is delivered."""
-        self.now += seconds
-        message = self.mailbox.due(self.now)
-        if message is not None:
-            self.mailbox.delivered(self.now)
-        return message
-
-    def run(self, seconds: float, *confirmed) -> list[tuple[float, Message]]:
-        """What is sent within so many seconds while the evaluator confirms alerts every 15 s."""
-        end, sent = self.now + seconds, []
-        next_evaluation = self.now if confirmed else math.inf
-        while self.now < end:
-            if self.now >= next_evaluation:
-                self.put(*confirmed)
-                next_evaluation += 15
-            message = self.after(0)
-            if message is not None:
-                sent.append((self.now - 1_000, message))
-                continue
-            due = self.mailbox.next_due(self.now)
-            self.now = min(max(due if due is not None else end, self.now + 0.001), next_evaluation, end)
-        return sent
-
-
-def names(message: Message | None) -> list[str]:
-    assert message is not None
-    return sorted(f"{alert.labels['alertname']}/{alert.labels.get('service', '')}" for alert in message.alerts)
 
 
 def test_alerts_of_a_group_that_come_within_group_wait_become_one_message() -> None:
