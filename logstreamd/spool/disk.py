@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from logstreamd.spool.messages import (
     Stopped,
 )
 from logstreamd.spool.owner import Owner
-from logstreamd.spool.positions import Positions
+from logstreamd.spool.positions import Positions, positions_of_batch
 from logstreamd.spool.room import Room
 from logstreamd.spool.window import Window
 from logstreamd.wire.batch import Batch, FileKey, FilePosition
@@ -211,11 +211,13 @@ class DiskSpool:
             self._send(Acknowledge(tuple(spooled.seq for spooled in known)))
 
     def positions(self, name: str) -> dict[FileKey, FilePosition]:
-        """How far the files of an input were read by earlier runs."""
+        """How far the files of an input were read, as far as that is durable."""
         return {key: position for (one, key), position in self._positions.items() if one == name}
 
-    def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
+    def forget_positions(self, name: str, keys: Collection[FileKey]) -> None:
         """Forget how far files were read that are gone."""
+        for key in keys:
+            self._positions.pop((name, key), None)
         self._send(Forget(tuple((name, key) for key in keys)))
 
     def frames_by_input(self) -> dict[str, int]:
@@ -315,6 +317,7 @@ class DiskSpool:
         for seq in event.appended:
             waiting = self._stop_waiting(seq)
             self._books.add(_entry(waiting.spooled.batch))
+            self._positions |= positions_of_batch(waiting.spooled.batch)
             if self._windowed_seq >= self._durable_seq and self._window.fits(waiting.spooled.batch.nbytes):
                 self._window.push(waiting.spooled)
                 self._windowed_seq = seq

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -163,9 +163,9 @@ class Spool(Protocol):
         """Forget taken batches: they are stored. What is not taken or already forgotten is ignored."""
 
     def positions(self, name: str) -> dict[FileKey, FilePosition]:
-        """How far the files of an input were read by earlier runs, as of :meth:`open`."""
+        """How far the files of an input were read, as far as that is durable."""
 
-    def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
+    def forget_positions(self, name: str, keys: Collection[FileKey]) -> None:
         """Forget how far files were read that are gone."""
 
     def frames_by_input(self) -> dict[str, int]:

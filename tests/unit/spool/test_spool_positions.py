@@ -43,7 +43,7 @@ async def test_positions_come_back_with_the_newest_batch(tmp_path: Path) -> None
     async with running(tmp_path / "spool") as spool:
         await append(spool, lines("a", position(10), position(5, (3, 4))))
         await append(spool, lines("b", position(20)))
-        assert spool.positions("file") == {}  # of earlier runs only
+        assert spool.positions("file") == {KEY: position(20), (3, 4): position(5, (3, 4))}
     assert await found(tmp_path / "spool") == {KEY: position(20), (3, 4): position(5, (3, 4))}
     assert await found(tmp_path / "spool", "other") == {}
 
@@ -69,6 +69,7 @@ async def test_forgotten_positions_are_gone(tmp_path: Path) -> None:
     async with running(tmp_path / "spool") as spool:
         await append(spool, lines("a", position(10)))
         spool.forget_positions("file", [KEY, (9, 9)])
+        assert spool.positions("file") == {}
     assert await found(tmp_path / "spool") == {}
 
 
