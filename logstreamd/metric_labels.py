@@ -8,6 +8,7 @@ __all__ = [
     "DELIVERY_OUTCOMES",
     "DROP_REASONS",
     "EVALUATION_OUTCOMES",
+    "HTTP_DENIAL_REASONS",
     "LOG_LEVELS",
     "RELOAD_OUTCOMES",
     "ROTATION_KINDS",
@@ -27,6 +28,9 @@ CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
 
 ROTATION_KINDS = ("renamed", "truncated")
 """How a followed file was rotated: the closed set of the label ``kind``."""
+
+HTTP_DENIAL_REASONS = ("host", "token_missing", "token_unknown", "scope_missing")
+"""Why a request was turned away before anybody read it: the closed set of the label ``reason``."""
 
 TAIL_SKIP_REASONS = ("slow", "unread")
 """Why a live tail does without a row: the closed set of the label ``reason``."""

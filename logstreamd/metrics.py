@@ -24,6 +24,7 @@ from logstreamd.metric_labels import (
     DELIVERY_OUTCOMES,
     DROP_REASONS,
     EVALUATION_OUTCOMES,
+    HTTP_DENIAL_REASONS,
     LOG_LEVELS,
     RELOAD_OUTCOMES,
     ROTATION_KINDS,
@@ -228,6 +229,14 @@ class Metrics:
     def _declare_http(self) -> None:
         self.http_requests = self._counter("http_requests", "HTTP requests answered.", "route", "status")
         self.http_seconds = self._histogram("http_seconds", "Time to answer.", _STAGE_SECONDS, "route")
+        self.http_denied_requests = self._counter(
+            "http_denied_requests",
+            "Requests turned away before they were read: host, a name that http.allowed_hosts lacks; token_missing; "
+            "token_unknown; scope_missing. The log says once a minute from where.",
+            "reason",
+        )
+        for reason in HTTP_DENIAL_REASONS:
+            self.http_denied_requests.labels(reason)
         self.tail_clients = self._gauge("tail_clients", "Clients that follow a live tail.")
         self.tail_skipped_rows = self._counter(
             "tail_skipped_rows",

@@ -19,6 +19,7 @@ import structlog
 
 from logstreamd import __version__
 from logstreamd.alerting import Alerting
+from logstreamd.api.access import Access
 from logstreamd.api.application import HttpServer, Resource, build_application
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
@@ -34,6 +35,7 @@ from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
 from logstreamd.supervisor import Supervisor
+from logstreamd.tokens import TokenSet
 
 __all__ = ["Serving"]
 
@@ -47,6 +49,7 @@ class Serving:
     Args:
         config: the whole configuration.
         dsn: where the database is.
+        tokens: who is let in.
         intake: takes what is sent.
         alerting: has resources of its own.
         recent: batches that tails have not seen.
@@ -54,7 +57,15 @@ class Serving:
     """
 
     def __init__(
-        self, config: Config, dsn: str, *, intake: Intake, alerting: Alerting, recent: RecentBatches, metrics: Metrics
+        self,
+        config: Config,
+        dsn: str,
+        *,
+        tokens: TokenSet,
+        intake: Intake,
+        alerting: Alerting,
+        recent: RecentBatches,
+        metrics: Metrics,
     ) -> None:
         self._http = config.http
         self._settings = ConnectionSettings(
@@ -67,6 +78,8 @@ class Serving:
         self._alerting = alerting
         self._recent = recent
         self._metrics = metrics
+        self.access = Access(config.http, tokens, metrics)
+        """Who may ask what; its rules can be replaced while it serves."""
         self._server: HttpServer | None = None
 
     @property
@@ -103,7 +116,10 @@ class Serving:
         self._metrics.ready.set_function(lambda: not problems())
         state = StateResource(problems, status, self._metrics.registry, self._intake.refresh_metrics)
         application = build_application(
-            [state, *self._resources(database, follower)], metrics=self._metrics, max_body_bytes=http.max_body_bytes
+            [state, *self._resources(database, follower)],
+            access=self.access,
+            metrics=self._metrics,
+            max_body_bytes=http.max_body_bytes,
         )
         self._server = HttpServer(application, host=http.listen.host, port=http.listen.port)
         await self._server.start()

@@ -1,4 +1,4 @@
-"""The aiohttp application: routes, limits, and the two things every request passes through (errors, metrics)."""
+"""The aiohttp application: routes, limits, and what every request passes through: metrics, errors, access."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from logstreamd.api.access import Access, wait_with_body
 from logstreamd.api.errors import errors_as_json
+from logstreamd.api.headers import answer_bad_http, secure
+from logstreamd.api.permissions import scopes_of
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.metrics import Metrics
 
@@ -30,11 +33,30 @@ class Resource(Protocol):
         """Where it is found."""
 
 
-def build_application(resources: Iterable[Resource], *, metrics: Metrics, max_body_bytes: int) -> web.Application:
-    """Put the resources on their paths."""
-    application = web.Application(client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json])
-    for resource in resources:
-        application.add_routes(resource.routes())
+def build_application(
+    resources: Iterable[Resource], *, access: Access, metrics: Metrics, max_body_bytes: int
+) -> web.Application:
+    """Put the resources on their paths.
+
+    Args:
+        resources: what can be asked for.
+        access: who may.
+        metrics: where requests are counted.
+        max_body_bytes: of a request.
+
+    Raises:
+        LookupError: nobody has decided who may use a route.
+    """
+    application = web.Application(
+        client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json, access.guard]
+    )
+    for route in (route for resource in resources for route in resource.routes()):
+        (added, *_) = web.RouteDef(
+            route.method, route.path, route.handler, {**route.kwargs, "expect_handler": wait_with_body}
+        ).register(application.router)
+        if added.resource is not None:
+            scopes_of(route.method, added.resource.canonical)
+    application.on_response_prepare.extend([access.mark, secure])
     return application
 
 
@@ -99,6 +121,7 @@ class HttpServer:
             OSError: the address can't be bound.
         """
         await self._runner.setup()
+        answer_bad_http(self._runner)
         for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
             await web.SockSite(self._runner, sock).start()
 

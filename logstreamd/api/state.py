@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from logstreamd.api.access import KNOWN
 from logstreamd.api.answers import json_answer
 
 __all__ = ["StateResource"]
@@ -49,10 +50,11 @@ class StateResource:
         """The process is alive and its event loop turns."""
         return json_answer({"status": "ok"})
 
-    async def ready(self, _request: web.Request) -> web.Response:
-        """200 when messages can be taken and stored, else 503 with what is wrong."""
+    async def ready(self, request: web.Request) -> web.Response:
+        """200 when messages can be taken and stored, else 503; what is wrong is for those who are known."""
         problems = self._problems()
-        return json_answer({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+        details = {"problems": problems} if request[KNOWN] else {}
+        return json_answer({"ready": not problems, **details}, status=503 if problems else 200)
 
     async def status(self, _request: web.Request) -> web.Response:
         """Every part's state."""

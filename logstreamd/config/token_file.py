@@ -96,8 +96,12 @@ class _Gathered:
         except ValueError as error:
             self.problems.append(Place(str(path)).problem(_SETTING, str(error)))
             return
-        for number, line in enumerate(text.splitlines(), 1):
-            fields = [(match.start() + 1, match[0]) for match in re.finditer(r"\S+", line.partition("#")[0])]
+        lines = [re.finditer(r"\S+", line.partition("#")[0]) for line in text.splitlines()]
+        written = [[(match.start() + 1, match[0]) for match in matches] for matches in lines]
+        if not any(written):
+            message = "has no token in it: everybody would be let in"
+            self.problems.append(Place(str(path)).problem(_SETTING, message))
+        for number, fields in enumerate(written, 1):
             if fields:
                 self._read_line(str(path), number, fields)
 

@@ -125,25 +125,25 @@ def test_sql_in_a_path_or_a_header_is_a_text_or_a_refusal(target: DaemonProcess,
 
 TOO_LONG = b"a" * 70_000
 HARDLY_HTTP = {
-    "no method": b" / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no method": b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "syslog": b"<14>1 2026-11-22T03:00:00Z h a - - - wrong port\n\r\n\r\n",
-    "a long URL": b"GET /api/v1/logs?q=" + TOO_LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    "a long path": b"GET /" + TOO_LONG + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    "a long header": b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + TOO_LONG + b"\r\n\r\n",
-    "many headers": b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1_000 + b"\r\n",
-    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-    "controls in the path": b"GET /\x1b[31m HTTP/1.1\r\nHost: x\r\n\r\n",
-    "controls in a header": b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\x1b[31m\r\n\r\n",
-    "a header in two lines": b"GET /health HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",
-    "a negative length": b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-    "a length and chunks": b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+    "a long URL": b"GET /api/v1/logs?q=" + TOO_LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long path": b"GET /" + TOO_LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long header": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + TOO_LONG + b"\r\n\r\n",
+    "many headers": b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 1_000 + b"\r\n",
+    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "controls in the path": b"GET /\x1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "controls in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \x00\x1b[31m\r\n\r\n",
+    "a header in two lines": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+    "a negative length": b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a length and chunks": b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a chunk of no size": b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    "a chunk of no size": b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-    "an address that is none": b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n",
-    "another version": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+    "an address that is none": b"GET http://[::1/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "another version": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
     "no host": b"GET /health HTTP/1.1\r\n\r\n",
 }
 

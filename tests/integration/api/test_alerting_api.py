@@ -22,15 +22,18 @@ from logstreamd.alerts.state import RuleState
 from logstreamd.alerts.template import read_template
 from logstreamd.alerts.views import Views
 from logstreamd.alerts.watched import Roster
+from logstreamd.api.access import Access
 from logstreamd.api.alerts import AlertsResource
 from logstreamd.api.application import HttpServer, build_application
 from logstreamd.api.silences import SilencesResource
+from logstreamd.config import HttpConfig
 from logstreamd.metrics import Metrics
 from logstreamd.query.alert_events import EventReader
 from logstreamd.query.database import Database
 from logstreamd.query.filter import parse_filter
 from logstreamd.query.silences import SilenceReader
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
+from logstreamd.tokens import TokenSet
 
 BURST = rule_of(
     "ErrorBurst",
@@ -56,7 +59,8 @@ class Api:
         asked = Database(pool, max_concurrent=4)
         resources = [AlertsResource(views, EventReader(asked)), SilencesResource(self.journal, SilenceReader(asked))]
         metrics = Metrics(version="test", wire="python")
-        application = build_application(resources, metrics=metrics, max_body_bytes=1 << 20)
+        access = Access(HttpConfig(), TokenSet(), metrics)
+        application = build_application(resources, access=access, metrics=metrics, max_body_bytes=1 << 20)
         self.server = HttpServer(application, host="127.0.0.1", port=0)
         self.client = aiohttp.ClientSession()
 

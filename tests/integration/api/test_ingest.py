@@ -128,7 +128,7 @@ async def test_a_key_in_bytes_that_are_no_text_is_refused(api: Any) -> None:
     host, port = api.server.endpoints[0].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
         b"Idempotency-Key: \xff\xfe\r\nContent-Length: 16\r\n\r\n" + LOG
     )
     answer = await reader.read()
@@ -246,7 +246,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(api: Any, monkeypat
     host, port = api.server.endpoints[0].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n["
+        b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n["
     )
     assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
     writer.close()
@@ -255,7 +255,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(api: Any, monkeypat
 
 async def test_bodies_that_arrive_are_bounded_together(api: Any) -> None:
     host, port = api.server.endpoints[0].split(":")
-    head = b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
+    head = b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
     slow = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
     for _, writer in slow:
         writer.write(head + b" " * ((1 << 20) - 1))

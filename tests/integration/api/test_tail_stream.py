@@ -15,10 +15,12 @@ import asyncpg
 import pytest
 from batches import batch_of, encoded
 
+from logstreamd.api.access import Access
 from logstreamd.api.application import HttpServer, build_application
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.tail import TailResource
 from logstreamd.cli.event_stream import Event, EventStream
+from logstreamd.config import HttpConfig
 from logstreamd.metrics import Metrics
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
@@ -26,6 +28,7 @@ from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.query.tail import follower as follower_module
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
 from logstreamd.storage.store import store_batch
+from logstreamd.tokens import TokenSet
 
 PATH = "/api/v1/logs/tail"
 
@@ -50,7 +53,14 @@ class TailServer:
         self.resource = TailResource(self.follower, reader, max_rows=50, **options)
         resources = [self.resource, LogsResource(reader, max_rows=50)]
         self.server = HttpServer(
-            build_application(resources, metrics=self.metrics, max_body_bytes=1 << 20), host="127.0.0.1", port=0
+            build_application(
+                resources,
+                access=Access(HttpConfig(), TokenSet(), self.metrics),
+                metrics=self.metrics,
+                max_body_bytes=1 << 20,
+            ),
+            host="127.0.0.1",
+            port=0,
         )
         self.client = aiohttp.ClientSession()
         self.task = asyncio.create_task(self.follower.run())

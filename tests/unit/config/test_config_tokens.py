@@ -119,6 +119,11 @@ def test_neither_is_one_in_the_configuration(text: str) -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("text", ["", "# none yet\n\n"])
+def test_a_file_without_a_token_does_not_open_the_door(tmp_path: Path, text: str) -> None:
+    assert problems_of(tmp_path, text) == [" http.tokens_file: has no token in it: everybody would be let in"]
+
+
 def test_every_problem_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     assert len(problems_of(tmp_path, f"a! md5:x {SECRET}\nb\nc sha256:{HASH} query\nc sha256:{OTHER} query")) == 5
 
