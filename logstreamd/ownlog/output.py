@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Counter
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from logstreamd import tracing
 from logstreamd.ownlog.exceptions import exception_as_text, structured_exception
 from logstreamd.ownlog.plain import plain_values
 from logstreamd.ownlog.repeats import RepeatLimiter
@@ -42,6 +43,7 @@ def configure_log(level: str, log_format: LogFormat, repeats: RepeatLimiter | No
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace_ids,
             structlog.processors.add_log_level,
             own_log.admit,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -66,6 +68,11 @@ def set_level(level: str) -> None:
 
 def _filter(level: str) -> type[FilteringBoundLogger]:
     return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+
+
+def add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Name the span a line is written in, while tracing is on: the processor."""
+    return {**event, **tracing.current_ids()}
 
 
 def _json() -> list[Processor]:
