@@ -24,7 +24,7 @@ WIDE = Policy(max_past_us=1 << 60, max_future_us=1 << 60)
 POLICIES = (
     Policy(),
     WIDE,
-    Policy(max_past_us=0, max_future_us=0),
+    Policy(max_past_us=0, max_future_us=0, host="edge-1"),
     Policy(zone=timezone(timedelta(hours=5, minutes=30)), max_past_us=1 << 60, max_future_us=1 << 60),
     Policy(zone=ZoneInfo("Europe/Berlin"), max_past_us=1 << 60, max_future_us=1 << 60),
 )

@@ -34,7 +34,7 @@ from logstreamd.wire import copy_binary, timestamps
 from logstreamd.wire._survey import survey_rows
 from logstreamd.wire.copy_binary import Encoded
 from logstreamd.wire.parse import parse_frame
-from logstreamd.wire.sender import add_known, members
+from logstreamd.wire.sender import members
 from logstreamd.wire.text import dump_json
 
 __all__ = ["encode", "encode_noting_left"]
@@ -73,6 +73,7 @@ cdef struct Tables:
     Cursor formats
     const uint32_t *format_ends
     Span input
+    Span host             # of messages that name none
 
 
 cdef struct Result:
@@ -113,7 +114,7 @@ def encode_noting_left(batch, first_id, policy):
         others = []
         for index, record in zip(left, records):
             peer, known, _ = senders[batch.peer_ids[index]]
-            add_known(record, known)
+            copy_binary.complete(record, known, policy)
             others.append(copy_binary._row(first_id + index, record, input_name, peer))
         rows = _fill_gaps(rows, row_ends, left, others)
     blocks, counts = survey_rows(rows, row_ends)
@@ -134,6 +135,7 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list senders):
     cdef const uint32_t[::1] known_name_ends = _ends_of(known_names)
     cdef const int64_t[::1] received_at = batch.received_at
     cdef const uint16_t[::1] peer_ids = batch.peer_ids
+    cdef bytes host = b"" if policy.host is None else policy.host.encode()
     cdef bytes peer_bytes = b"".join(peers), known_bytes = b"".join(known), name_bytes = b"".join(known_names)
     cdef Workplace place = Workplace()
     cdef Tables tables
@@ -153,7 +155,10 @@ cdef _encode_usual(batch, first_id, policy, bytes input_name, list senders):
         len(ends), &data[0], &ends[0], &received_at[0], &peer_ids[0], &flags[0],
         peer_bytes, &peer_ends[0], known_bytes, &known_ends[0], name_bytes, &known_name_ends[0], len(known_names),
         format_bytes, &format_ends[0], Span(input_name, len(input_name)),
+        Span(host, len(host)),
     )
+    if policy.host is None:
+        tables.host.start = NULL
     result.row_ends, result.left = &row_ends_view[0], &left_view[0]
     _set_clock(&place.desk.clock, policy)
     with nogil:
@@ -235,6 +240,8 @@ cdef bint _pass(Tables *tables, int64_t first_id, Workplace place, Result *resul
         else:
             frame.peer = _piece(tables.peers, tables.peer_ends, tables.peer_ids[i])
             frame.format = _piece(tables.formats, tables.format_ends, row.format)
+            if row.host.start == NULL:
+                row.host = tables.host
             if not write_row(&place.rows, first_id + i, &row, &place.desk.attrs, &frame):
                 return False
         result.row_ends[i] = <uint32_t>place.rows.size

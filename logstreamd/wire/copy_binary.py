@@ -32,7 +32,7 @@ from logstreamd.wire.policy import Policy
 from logstreamd.wire.sender import Known, add_known, split_sender
 from logstreamd.wire.text import dump_json
 
-__all__ = ["Encoded", "encode", "rows_without_peer"]
+__all__ = ["Encoded", "complete", "encode", "rows_without_peer"]
 
 _NULL = struct.pack("!i", -1)
 _pack_length = struct.Struct("!i").pack
@@ -89,7 +89,7 @@ def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
     Args:
         batch: the sealed batch.
         first_id: the id of its first row (batch number x 65536).
-        policy: time zone and time window of the batch's input.
+        policy: how the messages of the batch's input are read.
 
     Returns:
         Exactly one row per frame, in order, whatever the frames hold.
@@ -103,11 +103,18 @@ def encode(batch: Batch, first_id: int, policy: Policy) -> Encoded:
     for row_id, (frame, received_at, peer_id, flags) in enumerate(positions, first_id):
         record = parse_frame(frame, received_at, policy, flags)
         peer, known = senders[peer_id]
-        add_known(record, known)
+        complete(record, known, policy)
         survey.add(row_id, record)
         rows += _row(row_id, record, input_name, peer)
         row_ends.append(len(rows))
     return Encoded(bytes(rows), row_ends, first_id, survey.blocks(), survey.counts())
+
+
+def complete(record: Record, known: Known, policy: Policy) -> None:
+    """Add to a record what its frame does not say: what is known of its sender, and of its input."""
+    add_known(record, known)
+    if record.host is None:
+        record.host = policy.host
 
 
 def rows_without_peer(records: Iterable[Record], first_id: int, input_name: str) -> tuple[bytes, array[int]]:

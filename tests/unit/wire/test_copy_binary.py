@@ -145,3 +145,10 @@ def test_the_largest_batch_is_one_row_per_frame() -> None:
     encoded = encode(batch, 65_536, Policy())
     assert len(encoded) == 65_535
     assert rows_of(encoded, 65_534)[0]["id"] == 65_536 + 65_534
+
+
+def test_the_inputs_own_host_stands_in_where_a_message_names_none() -> None:
+    batch = batch_of(b"<34>Nov 22 02:59:59 su[12]: for root", RICH, b"just text", b'{"host":"api-1","message":"m"}')
+    rows = rows_of(encode(batch, 0, Policy(host="edge-1")))
+    assert [row["host"] for row in rows] == ["edge-1", "web-1.example", "edge-1", "api-1"]
+    assert [row["host"] for row in rows_of(encode(batch, 0, Policy()))] == [None, "web-1.example", None, "api-1"]
