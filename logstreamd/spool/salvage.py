@@ -176,8 +176,16 @@ def _readable(source: sqlite3.Connection) -> Iterator[list[Any]]:
 
 
 def _scan(source: sqlite3.Connection, query: str, seq: int) -> Iterator[list[Any]]:
+    """Yield the small columns of rows, ever further away from ``seq``, until a page is not what it was.
+
+    The pages of a damaged tree may lead in circles, and there are more ways through them than anybody can wait for.
+    """
+    distance = -1
     try:
         for *columns, _length in source.execute(QUERIES[query], (seq,)):
+            previous, distance = distance, abs(int(columns[0]) - seq)
+            if distance <= previous:
+                return
             yield columns
     except READ_ERRORS:
         return

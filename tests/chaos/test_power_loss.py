@@ -65,8 +65,7 @@ async def recover(directory: Path) -> tuple[list[str], list[CorruptionReport]]:
     reports: list[CorruptionReport] = []
     spool = new_spool(directory)
     spool.on_corruption(reports.append)
-    async with asyncio.timeout(20):
-        await spool.open()
+    await spool.open()
     try:
         names = []
         async with asyncio.timeout(20):
@@ -77,8 +76,7 @@ async def recover(directory: Path) -> tuple[list[str], list[CorruptionReport]]:
                 assert same(batch, make_batch(names[-1], frames=3, frame_bytes=size)), names[-1]
         return names, reports
     finally:
-        async with asyncio.timeout(20):
-            await spool.close()
+        await spool.close()
 
 
 async def check_cut(operations: list[Operation], moment: int, directory: Path, rng: random.Random) -> int:
@@ -126,6 +124,5 @@ async def test_the_model_finds_a_disk_that_does_not_sync(
     recorded: list[Operation], tmp_path: Path, rng: random.Random
 ) -> None:
     lazy = [operation for operation in recorded if operation.kind not in "SD"]
-    # A disk that lies may leave anything behind, also a file in which the spool waits for what never comes.
-    with pytest.raises((AssertionError, TimeoutError)):
+    with pytest.raises(AssertionError):
         await check_cuts(lazy, tmp_path / "spool", rng, 20)

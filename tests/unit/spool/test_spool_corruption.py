@@ -94,6 +94,26 @@ async def test_a_flipped_bit_costs_at_most_the_batches_of_its_page(closed: Path,
         assert (again, no_reports) == (names, []), (offset, len(before))
 
 
+async def test_a_tree_whose_pages_lead_in_circles_gives_what_comes_before_the_first_circle(
+    closed: Path, directory: Path
+) -> None:
+    shutil.copytree(closed, directory)
+    with (directory / "spool.db").open("r+b") as file:
+        file.seek(ROOT_PAGE * PAGE_BYTES)
+        root = bytearray(file.read(PAGE_BYTES))
+        assert root[0] == 5  # an interior page; https://sqlite.org/fileformat2.html#b_tree_pages
+        cells = int.from_bytes(root[3:5], "big")
+        last_cell = int.from_bytes(root[12 + 2 * (cells - 1) :][:2], "big")
+        for child in (last_cell, 8):  # the last two children are the page itself: 2 to the 20th ways down
+            root[child : child + 4] = (ROOT_PAGE + 1).to_bytes(4, "big")
+        file.seek(ROOT_PAGE * PAGE_BYTES)
+        file.write(root)
+    names, reports = await names_left(directory)
+    assert names == NAMES[: len(names)]
+    assert 0 < len(names) < len(NAMES)
+    assert len(reports) == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_a_flipped_bit_in_the_log_costs_at_most_what_follows_it(killed: Path, directory: Path, seed: int) -> None:
     chance = random.Random(seed)
