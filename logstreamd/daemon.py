@@ -26,7 +26,7 @@ from typing import Any
 
 import structlog
 
-from logstreamd import __version__
+from logstreamd import __version__, tracing
 from logstreamd.alerting import Alerting
 from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.rule import RuleGroup
@@ -118,6 +118,7 @@ class _Daemon:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
             self._supervisor.start("event loop lag", sample_loop_lag(self._metrics.event_loop_lag_seconds.observe))
+            self._start_tracing(stack)
             self._supervisor.start("log's books", self._own_log.keep_books())
             dsn = await self._start_database(stack)
             await self._intake.open_spool()
@@ -142,6 +143,18 @@ class _Daemon:
         self._own_log.say_overdue(closing=True)
         _log.info("stopped", ledger={name: line.as_dict() for name, line in self._metrics.ledgers().items()})
         return 0 if self._death is None else 1
+
+    def _start_tracing(self, stack: AsyncExitStack) -> None:
+        settings = self._config.tracing
+        if settings.endpoint is not None:
+            stop = tracing.start(
+                endpoint=settings.endpoint.text,
+                service_name=settings.service_name,
+                sample_ratio=settings.sample_ratio,
+                timeout_seconds=settings.timeout_seconds,
+                on_lost=self._metrics.lost_spans.inc,
+            )
+            stack.push_async_callback(stop)
 
     def _on_signal(self, number: int) -> None:
         """Stop; at the second signal, leave to the spool what is not stored yet."""

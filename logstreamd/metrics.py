@@ -305,6 +305,10 @@ class Metrics:
         for level in LOG_LEVELS:
             self.suppressed_log_lines.labels(level)
 
+        self.lost_spans = self._counter(
+            "lost_spans", "Spans of traces that were given up: the receiver is away, or slower than they come."
+        )
+
     def watch_rules(
         self,
         *,

@@ -26,6 +26,7 @@ from logstreamd.config.model import (
     SpoolConfig,
     TcpInput,
     TimestampsConfig,
+    TracingConfig,
     UdpInput,
     WriterConfig,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "TcpInput",
     "TimestampsConfig",
     "UdpInput",
+    "TracingConfig",
     "WriterConfig",
     "duration_text",
     "load_config",

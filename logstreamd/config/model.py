@@ -31,6 +31,7 @@ from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, U
 from logstreamd.config.names import read_file_path, read_state_dir
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
+from logstreamd.config.tracing import TracingConfig
 from logstreamd.config.units import GIB, KIB, MIB, TIB, Duration, Size, WholeNumber
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "SpoolConfig",
     "TcpInput",
     "TimestampsConfig",
+    "TracingConfig",
     "UdpInput",
     "WriterConfig",
 ]
@@ -159,6 +161,7 @@ class Config(Section):
     alerts: AlertsConfig = AlertsConfig()
     log: LogConfig = LogConfig()
 
+    tracing: TracingConfig = TracingConfig()
     def redacted(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values for logs and people: without the password."""
         plain = self.model_dump(mode="json")
