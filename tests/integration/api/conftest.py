@@ -56,6 +56,7 @@ class Api:
         )
         self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
         self.ingest = IngestResource(self.input)
+        self.access = Access(http or HttpConfig(), tokens or TokenSet(), self.metrics)
         application = build_application(
             [
                 StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),
@@ -63,7 +64,7 @@ class Api:
                 LogsResource(reader, max_rows=50, max_export_rows=500, write_seconds=write_seconds),  # type: ignore[arg-type]
                 *statistics_resources(database, reader),  # type: ignore[arg-type]
             ],
-            access=Access(http or HttpConfig(), tokens or TokenSet(), self.metrics),
+            access=self.access,
             metrics=self.metrics,
             max_body_bytes=MAX_BODY_BYTES,
         )
