@@ -23,7 +23,7 @@ DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "rate_limited", "not_
 ``/status`` says whose. The others are losses.
 """
 
-CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown")
+CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown", "tls_on_plain_port", "tls_failure")
 """Why a connection ended: the closed set of the label ``reason``."""
 
 ROTATION_KINDS = ("renamed", "truncated")

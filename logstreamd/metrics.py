@@ -135,7 +135,9 @@ class Metrics:
         self.connections = self._gauge("connections", "Open connections.", "input")
         self.accepted_connections = self._counter("accepted_connections", "Connections accepted.", "input")
         self.rejected_connections = self._counter(
-            "rejected_connections", "Connections refused because max_connections was reached.", "input"
+            "rejected_connections",
+            "Connections refused because max_connections or max_connections_per_peer was reached.",
+            "input",
         )
         self.denied_connections = self._counter(
             "denied_connections", "Connections and requests from addresses that allow does not name.", "input"
@@ -146,6 +148,13 @@ class Metrics:
             "input",
         )
         self.closed_connections = self._counter("closed_connections", "Connections ended.", "input", "reason")
+        self.tls_failures = self._counter(
+            "tls_failures",
+            "TLS connections that came to nothing. The log says whose; docs/tls.md says what to do.",
+            "input",
+            "reason",
+        )
+        self.tls_handshakes = self._gauge("tls_handshakes", "TLS handshakes that are going on.", "input")
         self.paused = self._gauge(
             "input_paused", "1 while an input does not read because what it has is not in the spool yet.", "input"
         )

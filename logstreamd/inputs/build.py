@@ -9,6 +9,8 @@ from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
 from logstreamd.config import WriterConfig
 from logstreamd.config.admission import AdmissionSection
+from logstreamd.inputs.admission import Admission
+from logstreamd.inputs.connection import StreamLimits
 from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.tcp import TcpInput
@@ -64,7 +66,8 @@ def apply_config(one: ReceivingInput, config: InputConfig) -> None:
         case UdpInput(), UdpInputConfig():
             one.apply(**_udp_settings(config))
         case TcpInput(), TcpInputConfig():
-            one.apply(**_tcp_settings(config))
+            one.admission.apply(**admission_settings(config))
+            one.apply(_stream_limits(config))
 
 
 def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:
@@ -90,17 +93,23 @@ def admission_settings(config: AdmissionSection) -> dict[str, Any]:
 
 
 def _build_tcp_input(config: TcpInputConfig, gatherer: Gatherer, metrics: Metrics) -> TcpInput:
-    return TcpInput(gatherer, metrics, host=config.listen.host, port=config.listen.port, **_tcp_settings(config))
+    return TcpInput(
+        gatherer,
+        metrics,
+        Admission(config.name, metrics, **admission_settings(config)),
+        host=config.listen.host,
+        port=config.listen.port,
+        limits=_stream_limits(config),
+    )
 
 
-def _tcp_settings(config: TcpInputConfig) -> dict[str, Any]:
-    """Return what may change while it is open."""
-    return {
-        "max_frame_bytes": config.max_frame_bytes,
-        "max_connections": config.max_connections,
-        "idle_timeout_seconds": config.idle_timeout_seconds,
-        "frame_deadline_seconds": config.frame_deadline_seconds,
-    }
+def _stream_limits(config: TcpInputConfig) -> StreamLimits:
+    return StreamLimits(
+        max_frame_bytes=config.max_frame_bytes,
+        max_connections=config.max_connections,
+        idle_timeout_seconds=config.idle_timeout_seconds,
+        frame_deadline_seconds=config.frame_deadline_seconds,
+    )
 
 
 def _build_file_input(

@@ -13,23 +13,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import cast
 
 import structlog
 
-from logstreamd.inputs.addresses import bind_sockets, endpoint, peer_address
+from logstreamd.inputs.addresses import bind_sockets, endpoint
+from logstreamd.inputs.admission import Admission
+from logstreamd.inputs.connection import Connection, Hold, StreamLimits
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metric_labels import CLOSE_REASONS
 from logstreamd.metrics import Metrics
-from logstreamd.wire.implementation import Framer
 
 __all__ = ["TcpInput"]
 
 _log = structlog.get_logger(__name__)
 
 _READ_BYTES = 256 * 1024  # one read; large enough that a fast sender costs few turns of the event loop
+# One read of a sender with limits: it is charged afterwards, so what it reads too much is what it waits for then.
+_LIMITED_READ_BYTES = 16 * 1024
 _SWEEP_SECONDS = 1.0
 _QUIET_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
@@ -44,41 +46,41 @@ class TcpInput:
 
     Args:
         gatherer: takes the frames, and says through :meth:`on_congestion` when to stop reading.
+        metrics: counted per connection.
+        admission: who may send, and how much.
         host: what to bind, see :func:`~logstreamd.inputs.addresses.bind_sockets`.
         port: the same.
-        max_frame_bytes: longer messages are cut and marked.
-        max_connections: beyond this a new connection is closed at once and counted.
-        idle_timeout_seconds: a connection that says nothing for so long is closed; 0 for never.
-        frame_deadline_seconds: from the first byte of a message to its last.
-        sweep_seconds: how often the two are looked at.
+        limits: how much is served.
+        sweep_seconds: how often it is looked who has been slow for too long.
+
+    Attributes:
+        admission: who may send, and how much.
+        limits: those in force.
     """
 
     def __init__(
         self,
         gatherer: Gatherer,
         metrics: Metrics,
+        admission: Admission,
         *,
         host: str,
         port: int,
-        max_frame_bytes: int,
-        max_connections: int,
-        idle_timeout_seconds: float,
-        frame_deadline_seconds: float,
+        limits: StreamLimits,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self.gatherer = gatherer
         gatherer.on_congestion = self.on_congestion
         self.name = gatherer.name
         self.metrics = metrics
+        self.admission = admission
+        self.limits = limits
         self._host = host
         self._port = port
-        self.max_frame_bytes = max_frame_bytes
-        self._max_connections = max_connections
-        self._idle_timeout_seconds = idle_timeout_seconds
-        self._frame_deadline_seconds = frame_deadline_seconds
         self._sweep_seconds = sweep_seconds
-        self.buffer = bytearray(_READ_BYTES)
-        self._connections: set[_Connection] = set()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._connections: set[Connection] = set()
+        self._connections_of: Counter[str] = Counter()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
         self._sockets: list[socket.socket] = []
@@ -111,6 +113,11 @@ class TcpInput:
         """Where it accepts."""
         return self._sockets
 
+    @property
+    def read_buffer(self) -> memoryview:
+        """What the next read goes to."""
+        return self._buffer[:_LIMITED_READ_BYTES] if self.admission.limited else self._buffer
+
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Start to accept.
 
@@ -124,47 +131,68 @@ class TcpInput:
         self._sockets = list(sockets) or await bind_sockets(self._host, self._port, socket.SOCK_STREAM)
         for sock in self._sockets:
             self._endpoints.append(endpoint(sock))
-            self._servers.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=_BACKLOG))
+            self._servers.append(await loop.create_server(self._new_connection, sock=sock, backlog=_BACKLOG))
         self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)
 
-    def apply(
-        self,
-        *,
-        max_frame_bytes: int,
-        max_connections: int,
-        idle_timeout_seconds: float,
-        frame_deadline_seconds: float,
-    ) -> None:
-        """Take other settings; connections that are open stay open, and keep their ``max_frame_bytes``."""
-        self.max_frame_bytes = max_frame_bytes
-        self._max_connections = max_connections
-        self._idle_timeout_seconds = idle_timeout_seconds
-        self._frame_deadline_seconds = frame_deadline_seconds
+    def _new_connection(self) -> Connection:
+        return Connection(self)
 
-    def opened(self, connection: _Connection) -> bool:
+    def apply(self, limits: StreamLimits) -> None:
+        """Take new limits, after :attr:`admission` took its own; connections that are open stay."""
+        self.limits = limits
+        for connection in self._connections:
+            connection.forgive()  # who is still over the limit finds out at the next read
+
+    def opened(self, connection: Connection) -> bool:
         """Take note of a new connection.
 
         Returns:
-            False when it must not be served because there are enough.
+            False when it must not be served: its sender is not allowed to, or there are enough.
         """
-        if len(self._connections) >= self._max_connections:
-            self.metrics.rejected_connections.labels(self.name).inc()
-            _log.warning("connection refused", input=self.name, peer=connection.peer, limit=self._max_connections)
+        refusal = self._refusal(connection.address)
+        if refusal is not None:
+            _log.warning("connection refused", input=self.name, peer=connection.address, reason=refusal)
             return False
         self.metrics.accepted_connections.labels(self.name).inc()
         self._connections.add(connection)
+        self._connections_of[connection.address] += 1
         self._all_closed.clear()
         # A turn later: uvloop starts to read after the protocol has been told of the connection.
         asyncio.get_running_loop().call_soon(self._pause_when_congested, connection)
         return True
 
-    def _pause_when_congested(self, connection: _Connection) -> None:
-        if self.gatherer.congested:
-            connection.pause()
+    def _refusal(self, address: str) -> str | None:
+        """Return why a connection from an address must not be served, None when it may."""
+        if not self.admission.admits(address):
+            return "the address is not in allow"
+        limits = self.limits
+        if len(self._connections) >= limits.max_connections:
+            refusal = f"max_connections ({limits.max_connections}) are open"
+        elif 0 < limits.max_connections_per_peer <= self._connections_of[address]:
+            refusal = f"max_connections_per_peer ({limits.max_connections_per_peer}) are open"
+        else:
+            return None
+        self.metrics.rejected_connections.labels(self.name).inc()
+        return refusal
 
-    def closed(self, connection: _Connection, reason: str) -> None:
+    def _pause_when_congested(self, connection: Connection) -> None:
+        if self.gatherer.congested:
+            connection.hold(Hold.CONGESTED)
+
+    def found_tls(self, connection: Connection) -> None:
+        """Take note of a connection that begins with a TLS handshake."""
+        _log.warning(
+            "a TLS client speaks to a plain port: nothing of it is stored; let it use an input of type tls",
+            input=self.name,
+            peer=connection.address,
+        )
+
+    def closed(self, connection: Connection, reason: str) -> None:
         """Take note of the end of a connection."""
         self._connections.discard(connection)
+        self._connections_of[connection.address] -= 1
+        if not self._connections_of[connection.address]:
+            del self._connections_of[connection.address]
         if not self._connections:
             self._all_closed.set()
         self.metrics.closed_connections.labels(self.name, reason).inc()
@@ -173,21 +201,16 @@ class TcpInput:
         """Stop reading, or read on: what is gathered waits for the spool."""
         for connection in list(self._connections):
             if congested:
-                connection.pause()
+                connection.hold(Hold.CONGESTED)
             else:
-                connection.resume()
+                connection.release(Hold.CONGESTED)
 
     def _close_overdue(self) -> None:
         loop = asyncio.get_running_loop()
         self._sweep = loop.call_later(self._sweep_seconds, self._close_overdue)
-        if self.gatherer.congested:  # it is we who don't read
-            return
         now = loop.time()
         for connection in list(self._connections):
-            if connection.frame_since is not None and now - connection.frame_since > self._frame_deadline_seconds:
-                connection.close("deadline")
-            elif self._idle_timeout_seconds and now - connection.heard_at > self._idle_timeout_seconds:
-                connection.close("idle")
+            connection.close_if_overdue(now, self.limits)
 
     async def stop(self) -> None:
         """Stop accepting, read what has arrived, close every connection and keep what was half received."""
@@ -212,86 +235,3 @@ class TcpInput:
             quiet_since = loop.time() - _QUIET_SECONDS
             if all(connection.heard_at < quiet_since for connection in self._connections):
                 return
-
-
-class _Connection(asyncio.BufferedProtocol):
-    """One connection: bytes in, frames out."""
-
-    def __init__(self, owner: TcpInput) -> None:
-        self._owner = owner
-        self._framer = Framer(max_frame_bytes=owner.max_frame_bytes)
-        self._transport: asyncio.Transport | None = None
-        self._close_reason = "peer"
-        self._served = False
-        self.peer = ""
-        self.heard_at = 0.0
-        self.frame_since: float | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
-        peername = transport.get_extra_info("peername")
-        self.peer = peer_address(peername[0]) if peername else ""
-        self.heard_at = asyncio.get_running_loop().time()
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._served = self._owner.opened(self)
-        if not self._served:
-            self._transport.abort()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._owner.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if not self._served:
-            return
-        gatherer = self._owner.gatherer
-        received_at = time.time_ns() // 1_000
-        data = memoryview(self._owner.buffer)[:nbytes]
-        completed = 0
-        while data:
-            batch = gatherer.batch
-            before = len(batch)
-            consumed = self._framer.split(data, batch, batch.peer_id(self.peer), received_at)
-            completed += len(batch) - before
-            gatherer.added(consumed)
-            data = data[consumed:]
-        self._note_time(completed)
-
-    def _note_time(self, completed: int) -> None:
-        now = asyncio.get_running_loop().time()
-        self.heard_at = now
-        if not self._framer.mid_frame:
-            self.frame_since = None
-        elif self.frame_since is None or completed:  # a fast sender is always inside a frame, never in the same
-            self.frame_since = now
-
-    def eof_received(self) -> bool:
-        return False  # close our side too
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._served:
-            return
-        gatherer = self._owner.gatherer
-        batch = gatherer.batch
-        self._framer.finish(batch, batch.peer_id(self.peer), time.time_ns() // 1_000)
-        gatherer.added(0)
-        self._owner.closed(self, self._close_reason)
-
-    def pause(self) -> None:
-        """Stop reading."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on; the time spent waiting for us counts for no deadline."""
-        if self._transport is not None and not self._transport.is_closing():
-            now = asyncio.get_running_loop().time()
-            self.heard_at = now
-            self.frame_since = now if self._framer.mid_frame else None
-            self._transport.resume_reading()
-
-    def close(self, reason: str) -> None:
-        """End the connection; what was half received is kept when it is gone."""
-        self._close_reason = reason
-        if self._transport is not None:
-            self._transport.close()

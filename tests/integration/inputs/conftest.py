@@ -11,8 +11,11 @@ import pytest
 import uvloop
 from manual_spool import ManualSpool
 
+from logstreamd.inputs.admission import Admission
+from logstreamd.inputs.connection import StreamLimits
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.tcp import TcpInput
+from logstreamd.inputs.tls import TlsInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.metrics import Metrics
 
@@ -21,6 +24,17 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def stream_limits(**limits: Any) -> StreamLimits:
+    """Limits that no test meets by accident."""
+    defaults = {
+        "max_frame_bytes": 4096,
+        "max_connections": 100,
+        "idle_timeout_seconds": 0,
+        "frame_deadline_seconds": 3600,
+    }
+    return StreamLimits(**{**defaults, **limits})
 
 
 class Listening:
@@ -44,6 +58,25 @@ class Listening:
             in_flight=self.gatherer.count_in_flight,
             spooled=lambda: sum(map(len, self.spool.kept)),
         )
+
+    def listen_stream(
+        self,
+        host: str,
+        port: int,
+        admission: dict[str, Any],
+        sweep_seconds: float,
+        limits: dict[str, Any],
+        tls: dict[str, Any],
+    ) -> None:
+        """Make it an input for connections: with ``tls`` one of type tls."""
+        settings: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "limits": stream_limits(**limits),
+            "sweep_seconds": sweep_seconds,
+        }
+        kind = TlsInput if tls else TcpInput
+        self.input = kind(self.gatherer, self.metrics, Admission("in", self.metrics, **admission), **settings, **tls)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -80,16 +113,13 @@ async def listen_tcp() -> AsyncIterator[Callable[..., Any]]:
         rows: int = 1000,
         nbytes: int = 1 << 20,
         age: float = 0.001,
+        admission: dict[str, Any] | None = None,
+        sweep_seconds: float = 1.0,
+        tls: dict[str, Any] | None = None,
         **limits: Any,
     ) -> Listening:
         one = Listening(drop=False, rows=rows, nbytes=nbytes, age=age)
-        defaults = {
-            "max_frame_bytes": 4096,
-            "max_connections": 100,
-            "idle_timeout_seconds": 0,
-            "frame_deadline_seconds": 3600,
-        }
-        one.input = TcpInput(one.gatherer, one.metrics, host=host, port=port, **{**defaults, **limits})
+        one.listen_stream(host, port, admission or {}, sweep_seconds, limits, tls or {})
         await one.input.start()
         started.append(one)
         return one
