@@ -1,4 +1,4 @@
-"""The aiohttp application: routes, limits, and what every request passes through: metrics, errors, access."""
+"""The aiohttp application: routes, limits, and what every request passes through: context, metrics, errors, access."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from logstreamd.api.access import Access, wait_with_body
 from logstreamd.api.errors import errors_as_json
 from logstreamd.api.headers import answer_bad_http, secure
 from logstreamd.api.permissions import scopes_of
+from logstreamd.api.request_context import in_context, name_request, route_of
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.metrics import Metrics
 
@@ -48,7 +49,7 @@ def build_application(
         LookupError: nobody has decided who may use a route.
     """
     application = web.Application(
-        client_max_size=max_body_bytes, middlewares=[_measured(metrics), errors_as_json, access.guard]
+        client_max_size=max_body_bytes, middlewares=[in_context, _measured(metrics), errors_as_json, access.guard]
     )
     for route in (route for resource in resources for route in resource.routes()):
         (added, *_) = web.RouteDef(
@@ -56,7 +57,7 @@ def build_application(
         ).register(application.router)
         if added.resource is not None:
             scopes_of(route.method, added.resource.canonical)
-    application.on_response_prepare.extend([access.mark, secure])
+    application.on_response_prepare.extend([name_request, access.mark, secure])
     return application
 
 
@@ -64,9 +65,7 @@ def _measured(metrics: Metrics) -> Middleware:
     @web.middleware
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        # The route as it was declared: a label must not follow what a client types.
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unknown"
+        route = route_of(request)
         response = await handler(request)
         metrics.http_requests.labels(route, str(response.status)).inc()
         metrics.http_seconds.labels(route).observe(time.perf_counter() - started)
