@@ -21,7 +21,7 @@ __all__ = ["REQUEST_ID_HEADER", "in_context", "name_request", "route_of"]
 REQUEST_ID_HEADER = "X-Request-Id"
 
 _log = structlog.get_logger(__name__)
-_REQUEST_ID = "request_id"
+_REQUEST_ID = web.RequestKey("request_id", str)
 # What proxies make: hexadecimal, UUIDs, ULIDs, base64, Root=1-… of AWS. Nothing in it needs to be escaped anywhere.
 _VALID_ID = re.compile(r"[A-Za-z0-9._:=+/@-]{1,128}")
 _MADE_BYTES = 8  # 64 bits: two requests of a log have the same id once in centuries
@@ -29,7 +29,7 @@ _METHODS = hdrs.METH_ALL - {"*"}
 
 
 def route_of(request: web.Request) -> str:
-    """Return the route as it was declared, ``unknown`` for none: names and labels must not follow what a client types."""
+    """Return the route as it was declared, ``unknown`` for none: no name or label must follow what a client types."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unknown"
 
