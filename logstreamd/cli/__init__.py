@@ -15,6 +15,7 @@ from logstreamd.cli.rules import rules
 from logstreamd.cli.run import run
 from logstreamd.cli.spool import spool
 from logstreamd.cli.tail import tail
+from logstreamd.cli.token import token
 
 __all__ = ["cli", "main"]
 
@@ -30,7 +31,7 @@ def version() -> None:
     click.echo(f"logstreamd {__version__}")
 
 
-for _command in (run, query, tail, check_config, db, rules, spool):
+for _command in (run, query, tail, check_config, db, rules, spool, token):
     cli.add_command(_command)
 
 

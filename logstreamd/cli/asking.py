@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from logstreamd.cli.configuration import config_option, configuration
+from logstreamd.cli.endpoint import endpoint_options
 
-__all__ = ["Wanted", "asking_options", "daemon_url", "moment"]
+__all__ = ["Wanted", "asking_options", "moment"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DURATION = re.compile(r"\d+(ms|s|m|h|d|w)")
@@ -31,10 +30,6 @@ _OPTIONS = (
         show_default=True,
         help="auto: on a terminal, unless NO_COLOR is set.",
     ),
-    click.option(
-        "--url", envvar="LOGSTREAMD_URL", metavar="URL", help="The daemon. Default: $LOGSTREAMD_URL, else http.listen."
-    ),
-    config_option,
 )
 
 
@@ -58,21 +53,10 @@ class Wanted:
 
 def asking_options(command: _F) -> _F:
     """Give a command the argument FILTER and the options that both commands have."""
+    command = endpoint_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return click.argument("filter_text", metavar="[FILTER]", default="")(command)
-
-
-def daemon_url(url: str | None, config_file: Path | None) -> str:
-    """Return where the daemon answers: what was said, or what the configuration says."""
-    if url:
-        return (url if "://" in url else f"http://{url}").rstrip("/")
-    config, source = configuration(config_file)
-    listen = config.http.listen
-    if listen.port == 0:
-        raise click.UsageError(f"http.listen has port 0 in {source or 'the environment'}: name the daemon with --url")
-    host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 
 
 def moment(text: str) -> str:

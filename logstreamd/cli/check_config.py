@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from logstreamd.cli.configuration import ConfigRefused, config_option, configuration
+from logstreamd.cli.configuration import ConfigRefused, config_option, find_config_file
 
 if TYPE_CHECKING:
     from logstreamd.config import Config
@@ -18,18 +19,21 @@ __all__ = ["check_config"]
 @click.command("check-config")
 @config_option
 def check_config(config_file: Path | None) -> None:
-    """Check the configuration and its alert rules: one line of what would run, or every problem."""
-    from logstreamd.alerts.configured_rules import configured_rules
-    from logstreamd.config import ConfigError
+    """Check the configuration and all that it names: one line of what would run, or every problem.
 
-    config, source = configuration(config_file)
+    A daemon that is told to reload refuses what is refused here, and the settings that take effect only at a restart.
+    """
+    from logstreamd.config import ConfigError
+    from logstreamd.material import read_material
+
     try:
-        groups = configured_rules(config.alerts)
+        material = read_material(find_config_file(config_file), os.environ)
     except ConfigError as error:
         raise ConfigRefused(error) from None
-    rules = sum(len(group.rules) for group in groups)
-    alerts = f", {rules} alert rules" if rules else ""
-    click.echo(f"ok: {source or 'built-in defaults'}: {_would_run(config)}{alerts}")
+    rules = sum(len(group.rules) for group in material.rules)
+    also = [f"{count} {what}" for count, what in ((rules, "alert rules"), (len(material.tokens), "tokens")) if count]
+    would_run = ", ".join([_would_run(material.config), *also])
+    click.echo(f"ok: {material.loaded.file or 'built-in defaults'}: {would_run}")
 
 
 def _would_run(config: Config) -> str:

@@ -16,6 +16,7 @@ import aiohttp
 import click
 import msgspec
 
+from logstreamd.cli.endpoint import TOKEN_VARIABLE, Endpoint
 from logstreamd.cli.terminal import escape
 
 __all__ = ["BadQuestion", "Busy", "DaemonClient", "Lost", "Refused"]
@@ -49,14 +50,20 @@ class DaemonClient:
     """Asks one daemon; an async context.
 
     Args:
-        url: where it answers, without a path.
+        daemon: where it answers, and what it wants to see.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, daemon: Endpoint) -> None:
+        self._daemon = daemon
+        self._url = daemon.url
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(auto_decompress=True, read_bufsize=1 << 20)
+        self._session = aiohttp.ClientSession(
+            headers=self._daemon.headers(),
+            connector=aiohttp.TCPConnector(ssl=self._daemon.trust()),
+            auto_decompress=True,
+            read_bufsize=1 << 20,
+        )
         return self
 
     async def __aexit__(
@@ -95,8 +102,13 @@ class DaemonClient:
                 f"{self._url}{path}", params=parameters, timeout=timeout, headers=headers
             ) as answer:
                 if answer.status != 200:
-                    raise _refusal(self._url, answer.status, await answer.read(), parameters)
+                    raise _refusal(self._daemon, answer.status, await answer.read(), parameters)
                 yield answer
+        except aiohttp.ClientConnectorCertificateError as problem:
+            reason = getattr(problem.certificate_error, "verify_message", "") or problem.certificate_error
+            raise Lost(
+                f"{self._url} is not trusted ({reason}): name its authority's certificate with --ca or LOGSTREAMD_CA"
+            ) from problem
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, TimeoutError) as problem:
             raise Lost(
                 f"no logstreamd answers at {self._url} ({_reason(problem)}): "
@@ -106,12 +118,19 @@ class DaemonClient:
             raise Lost(f"the connection to {self._url} broke ({problem})") from problem
 
 
-def _refusal(url: str, status: int, body: bytes, parameters: Parameters) -> Refused:
+def _refusal(daemon: Endpoint, status: int, body: bytes, parameters: Parameters) -> Refused:
+    if status == 401 and daemon.token is None:
+        return Refused(f"{daemon.url} wants a token: put it into {TOKEN_VARIABLE}, or name its file with --token-file")
+    if status == 401:
+        return Refused(f"{daemon.url} does not know the token of {daemon.token_source}")
     try:
         error: dict[str, Any] = msgspec.json.decode(body)["error"]
         message = escape(error["message"])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return Refused(f"{url} does not answer as logstreamd does (status {status})")
+        return Refused(f"{daemon.url} does not answer as logstreamd does (status {status})")
+    if error.get("code") == "scope_missing":
+        hint = "`logstreamd token create` makes one that has it"
+        return Refused(f"{daemon.url}: {message} ({daemon.token_source}): {hint}")
     kind = {400: BadQuestion, 429: Busy, 503: Busy}.get(status, Refused)
     return kind(_with_caret(message, dict(parameters).get("q", "")))
 

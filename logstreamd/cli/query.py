@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logstreamd.cli.asking import Wanted, asking_options, daemon_url, moment
+from logstreamd.cli.asking import Wanted, asking_options, moment
+from logstreamd.cli.endpoint import Endpoint, endpoint
 from logstreamd.cli.pipes import quiet_end
 from logstreamd.cli.terminal import ColourChoice
 
@@ -45,6 +46,8 @@ def query(
     utc: bool,
     colour: ColourChoice,
     url: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
     config_file: Path | None,
     since: str | None,
     until: str | None,
@@ -63,7 +66,7 @@ def query(
 
     if following and (until is not None or count_by is not None or order == "asc"):
         raise click.UsageError("--follow goes with neither --until, --count-by nor --order asc")
-    daemon = daemon_url(url, config_file)
+    daemon = endpoint(url, config_file, token_file, ca_file)
     wanted = Wanted(filter_text, service, host, level, min_level)
     printer = RowPrinter(as_json=as_json, colour=colour, utc=utc)
     if following:
@@ -84,11 +87,11 @@ def query(
         raise SystemExit(_NOTHING_FOUND)
 
 
-async def _find(url: str, parameters: list[tuple[str, str]], limit: int, printer: RowPrinter) -> None:
+async def _find(daemon: Endpoint, parameters: list[tuple[str, str]], limit: int, printer: RowPrinter) -> None:
     from logstreamd.cli.daemon_client import DaemonClient
     from logstreamd.cli.progress import progress
 
-    async with DaemonClient(url) as client:
+    async with DaemonClient(daemon) as client:
         pages = _pages(client, parameters, limit)
         while True:
             async with progress("searching"):
@@ -118,7 +121,7 @@ async def _pages(client: DaemonClient, parameters: list[tuple[str, str]], limit:
         cursor = [("cursor", next_cursor)]
 
 
-async def _count(url: str, parameters: list[tuple[str, str]], *, as_json: bool) -> int:
+async def _count(daemon: Endpoint, parameters: list[tuple[str, str]], *, as_json: bool) -> int:
     """Print counts and return their sum."""
     import msgspec
 
@@ -126,6 +129,6 @@ async def _count(url: str, parameters: list[tuple[str, str]], *, as_json: bool) 
     from logstreamd.cli.daemon_client import DaemonClient
     from logstreamd.cli.progress import progress
 
-    async with DaemonClient(url) as client, progress("counting"):
+    async with DaemonClient(daemon) as client, progress("counting"):
         body = await client.ask("/api/v1/counts", parameters)
     return print_counts(msgspec.json.decode(body), as_json=as_json)

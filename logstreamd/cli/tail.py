@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logstreamd.cli.asking import Wanted, asking_options, daemon_url, moment
+from logstreamd.cli.asking import Wanted, asking_options, moment
+from logstreamd.cli.endpoint import Endpoint, endpoint
 from logstreamd.cli.pipes import quiet_end
 from logstreamd.cli.terminal import ColourChoice
 
@@ -40,6 +41,8 @@ def tail(
     utc: bool,
     colour: ColourChoice,
     url: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
     config_file: Path | None,
     last: int,
     since: str | None,
@@ -52,28 +55,29 @@ def tail(
 
     printer = RowPrinter(as_json=as_json, colour=colour, utc=utc)
     wanted = Wanted(filter_text, service, host, level, min_level)
-    follow(daemon_url(url, config_file), wanted, printer, last=last, since=since)
+    daemon = endpoint(url, config_file, token_file, ca_file)
+    follow(daemon, wanted, printer, last=last, since=since)
 
 
-def follow(url: str, wanted: Wanted, printer: RowPrinter, *, last: int, since: str | None) -> None:
+def follow(daemon: Endpoint, wanted: Wanted, printer: RowPrinter, *, last: int, since: str | None) -> None:
     """Show rows until Ctrl-C or a closed pipe, which is how it ends well."""
     backlog = [("last", str(last))] if last else []
     if since is not None and last:
         backlog.append(("since", moment(since)))
     with quiet_end():
         try:
-            asyncio.run(_follow(url, wanted.parameters(), backlog, printer))
+            asyncio.run(_follow(daemon, wanted.parameters(), backlog, printer))
         except KeyboardInterrupt:
             printer.flush()
 
 
 async def _follow(
-    url: str, parameters: list[tuple[str, str]], backlog: list[tuple[str, str]], printer: RowPrinter
+    daemon: Endpoint, parameters: list[tuple[str, str]], backlog: list[tuple[str, str]], printer: RowPrinter
 ) -> None:
     from logstreamd.cli.daemon_client import Busy, DaemonClient, Lost
     from logstreamd.cli.output import note
 
-    async with DaemonClient(url) as client:
+    async with DaemonClient(daemon) as client:
         connection = _Connection(client, parameters, backlog, printer)
         wait = _FIRST_WAIT_SECONDS
         while True:

@@ -23,8 +23,9 @@ __all__ = ["PREFIX", "RESERVED", "apply_environment", "variable_name"]
 
 PREFIX = "LOGSTREAMD_"
 
-RESERVED = frozenset({"LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT", "LOGSTREAMD_URL"})
-"""Variables that are no settings: the configuration file's path, the tests' fault points, the daemon to ask."""
+RESERVED = frozenset({"LOGSTREAMD_CA", "LOGSTREAMD_CONFIG", "LOGSTREAMD_FAULT", "LOGSTREAMD_TOKEN", "LOGSTREAMD_URL"})
+"""Variables that are no settings: the configuration file's path, the tests' fault points, and for commands that ask a
+daemon, which one it is, the token it wants, and whom to trust."""
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _KUBERNETES_NAME = re.compile(

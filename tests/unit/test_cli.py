@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -125,3 +126,36 @@ def test_a_fault_plan_that_can_t_be_read_is_bad_usage() -> None:
     result = run("run", environ={"LOGSTREAMD_FAULT": "spool.commited:1:kill"})
     assert result.exit_code == 2
     assert "unknown point 'spool.commited'" in result.output
+
+
+def test_a_token_goes_where_a_pipe_takes_it_and_its_line_beside_it() -> None:
+    result = run("token", "create", "grafana", "--scope", "query", "--scope", "metrics", "--scope", "query")
+    assert result.exit_code == 0
+    (text,) = result.stdout.splitlines()
+    (line,) = result.stderr.splitlines()
+    assert line == f"grafana sha256:{hashlib.sha256(text.encode()).hexdigest()} metrics,query"
+    assert run("token", "create", "grafana", "--scope", "query").stdout != result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a b", "--scope", "query"), "must be 1..32 of A-Z a-z 0-9 _ - ."),
+        (("a",), "--scope"),
+        (("a", "--scope", "all"), "'ingest', 'query', 'admin', 'metrics'"),
+    ],
+)
+def test_a_token_needs_a_name_and_a_scope(arguments: tuple[str, ...], said: str) -> None:
+    result = run("token", "create", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_tokens_are_checked_with_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    environ = {"LOGSTREAMD_HTTP__TOKENS_FILE": str(file)}
+    file.write_text(run("token", "create", "a", "--scope", "query").stderr)
+    assert run("check-config", environ=environ).stdout.endswith(", 1 token\n")
+    file.write_text("a\n")
+    result = run("check-config", environ=environ)
+    assert (result.exit_code, result.stderr.split(" ")[0]) == (2, f"{file}:1:1:")
