@@ -1,8 +1,8 @@
 """Whose turn it is to shake hands.
 
 A handshake costs a signature (a millisecond with RSA) and some 100 KiB while it lasts, so only so many happen at a
-time; the others wait, unread. One address has a quarter of the places: whoever begins handshakes and does not go on with them
-keeps nobody else out, and what waits goes on in turns, one of each address. Who says nothing at all has no place.
+time; the others wait, unread. One address has a quarter of the places: whoever begins handshakes without going on with
+them keeps nobody else out, and what waits goes on in turns, one of each address. Who says nothing has no place.
 """
 
 from __future__ import annotations
