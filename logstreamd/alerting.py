@@ -12,9 +12,7 @@ step  start                       stop, from the last step to the first
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -30,9 +28,7 @@ from logstreamd.alerts.hand_over import HandOver
 from logstreamd.alerts.journal_stored import LEASE_SECONDS, StoredJournal
 from logstreamd.alerts.lead import Lead
 from logstreamd.alerts.measure_stored import StoredMeasurer
-from logstreamd.alerts.notify.build import build_channels
 from logstreamd.alerts.outbox import Outbox
-from logstreamd.alerts.rule import RuleGroup
 from logstreamd.alerts.scheduler import Scheduler
 from logstreamd.alerts.silence import is_silenced
 from logstreamd.alerts.views import Views
@@ -40,11 +36,12 @@ from logstreamd.alerts.watched import Roster
 from logstreamd.api.alerts import AlertsResource
 from logstreamd.api.application import Resource
 from logstreamd.api.silences import SilencesResource
-from logstreamd.config import ANY_HOST, Config, ListenAddress
+from logstreamd.material import Material, page_url
 from logstreamd.metrics import Metrics
 from logstreamd.query.alert_events import EventReader
 from logstreamd.query.database import Database
 from logstreamd.query.silences import SilenceReader
+from logstreamd.reload import Change
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
 from logstreamd.supervisor import Supervisor
 
@@ -62,26 +59,21 @@ class Alerting:
     """Rules, notifiers, history and silences of one daemon.
 
     Args:
-        config: the whole configuration.
-        groups: the rules.
+        material: the configuration, rules and notifiers.
         dsn: where the database is.
         metrics: shared with the daemon.
-
-    Raises:
-        NotifierError: something that a notifier needs is missing.
     """
 
-    def __init__(self, config: Config, groups: Iterable[RuleGroup], dsn: str, metrics: Metrics) -> None:
+    def __init__(self, material: Material, dsn: str, metrics: Metrics) -> None:
+        config, external_url = material.config, page_url(material.config)
         self._config = config.alerts
         self._database = config.database
         self._dsn = dsn
         self._metrics = metrics
         self._clock = Clock()
-        self._roster = Roster(groups)
-        external_url = self._config.external_url or _own_url(config.http.listen)
-        channels = build_channels(self._config.notifiers, os.environ, external_url=external_url)
+        self._roster = Roster(material.rules)
         outbox = Outbox(_outbox_file(config.state_dir))
-        self._delivery = Delivery(channels, outbox, metrics, is_silenced=self._is_silenced)
+        self._delivery = Delivery(material.channels, outbox, metrics, is_silenced=self._is_silenced)
         # Whoever hangs in the middle of a transaction must not lead for longer than one who hangs between two.
         settings = replace(self._settings(_STATEMENT_SECONDS), idle_in_transaction_timeout_seconds=LEASE_SECONDS)
         self._journal = StoredJournal(
@@ -182,21 +174,18 @@ class Alerting:
         rules = self._scheduler.status() if self._scheduler is not None else {}
         return {**rules, "notifiers": self._delivery.status()}
 
-    async def reload(self, groups: Iterable[RuleGroup]) -> None:
-        """Evaluate other rules from now on, see :meth:`Scheduler.reload`.
+    async def prepare(self, change: Change) -> None:
+        """Prepare other rules; those whose alerts stay the same go on where they stand."""
+        rules = change.new.rules
 
-        Args:
-            groups: from :func:`~logstreamd.alerts.configured_rules.configured_rules`, which refuses files with
-                mistakes; nothing has happened then.
-        """
-        if self._scheduler is not None:
-            await self._scheduler.reload(groups)
+        async def commit() -> None:
+            if self._scheduler is not None:
+                await self._scheduler.reload(rules)
+
+        if rules != change.old.rules:
+            change.changed.append("alert rules")
+            change.at_commit(commit)
 
 
 def _outbox_file(state_dir: Path) -> Path:
     return state_dir / "alerts" / "outbox.db"
-
-
-def _own_url(listen: ListenAddress) -> str:
-    host = socket.gethostname() if listen.host == ANY_HOST else listen.host
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"

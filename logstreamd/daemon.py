@@ -28,31 +28,26 @@ import structlog
 
 from logstreamd import __version__, tracing
 from logstreamd.alerting import Alerting
-from logstreamd.alerts.configured_rules import configured_rules
-from logstreamd.alerts.rule import RuleGroup
-from logstreamd.config import Loaded, redacted
-from logstreamd.config.token_file import configured_tokens
+from logstreamd.config import redacted
 from logstreamd.inputs.inherited import INHERITED
 from logstreamd.intake import Intake
 from logstreamd.loop_lag import sample_loop_lag
-from logstreamd.maintenance import DatabaseKeeper, retention_policy
+from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import OwnLog, set_level, writes_json
 from logstreamd.query.tail import RecentBatches
-from logstreamd.reload import Change, Reloader
+from logstreamd.reload import Change, Prepare, Reloader
 from logstreamd.report import Report, announce
 from logstreamd.service import Service
 from logstreamd.serving import Serving
-from logstreamd.storage.connections import ConnectionSettings, connect
 from logstreamd.storage.embedded import EmbeddedPostgres
 from logstreamd.storage.errors import StorageError
-from logstreamd.storage.partitions import Partitions
-from logstreamd.storage.session import DATABASE_TROUBLE, Health, Session
+from logstreamd.storage.session import DATABASE_TROUBLE, Health
+from logstreamd.storing import Storing
 from logstreamd.supervisor import Death, Supervisor
 from logstreamd.systemd import Notifier, take_listen_sockets, take_watchdog_seconds
 from logstreamd.vitals import Vitals
 from logstreamd.wire import IMPLEMENTATION
-from logstreamd.writer import Writer
 
 __all__ = ["run_daemon"]
 
@@ -61,11 +56,11 @@ _FIRST_CONTACT_SECONDS = 5.0  # before the daemon says that it is ready, with or
 _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL again; messages are spooled meanwhile
 
 
-async def run_daemon(loaded: Loaded, read: Callable[[], Loaded], own_log: OwnLog) -> int:
+async def run_daemon(material: Material, read: Callable[[], Material], own_log: OwnLog) -> int:
     """Run until SIGTERM or SIGINT, or until a background task dies; SIGHUP reloads.
 
     Args:
-        loaded: the configuration, checked and complete.
+        material: the configuration and what it names, checked and complete.
         read: reads it again for a reload.
         own_log: where the daemon's own lines go.
 
@@ -73,24 +68,20 @@ async def run_daemon(loaded: Loaded, read: Callable[[], Loaded], own_log: OwnLog
         The exit code: 0 after a signal, 1 when a task died.
 
     Raises:
-        ConfigError: a file of alert rules or of tokens can't be used; every problem of it is in it.
-        NotifierError, OutboxError: alerts can't be delivered.
+        OutboxError: alerts can't be delivered.
         OSError: an address can't be bound.
         StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
         SpoolError: the spool can't be used.
     """
-    return await _Daemon(loaded, read, configured_rules(loaded.config.alerts), own_log).run()
+    return await _Daemon(material, read, own_log).run()
 
 
 class _Daemon:
     """All the parts of a running daemon, and the order in which they come and go."""
 
-    def __init__(
-        self, loaded: Loaded, read: Callable[[], Loaded], rules: tuple[RuleGroup, ...], own_log: OwnLog
-    ) -> None:
-        self._config = loaded.config
-        self._rules = rules
-        self._tokens = configured_tokens(loaded.config.http, os.environ)
+    def __init__(self, material: Material, read: Callable[[], Material], own_log: OwnLog) -> None:
+        self._material = material
+        self._config = material.config
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._metrics = Metrics(version=__version__, wire=IMPLEMENTATION)
@@ -103,7 +94,7 @@ class _Daemon:
         self._recent = RecentBatches()
         self._service = Service(Notifier.from_environment(os.environ), take_watchdog_seconds(os.environ))
         self._reloader = Reloader(
-            loaded, read, self._metrics, on_begin=self._service.reloading, on_end=self._service.ready
+            material, read, self._metrics, on_begin=self._service.reloading, on_end=self._service.ready
         )
         self._death: Death | None = None
         self._database_directories: list[str] = []
@@ -123,18 +114,18 @@ class _Daemon:
             dsn = await self._start_database(stack)
             await self._intake.open_spool()
             stack.push_async_callback(self._intake.close_spool)
-            keeper = self._start_writer(stack, dsn)
+            storing = self._start_storing(stack, dsn)
             stack.push_async_callback(self._intake.stop_inputs)
             await self._intake.start_inputs()
-            alerting = Alerting(self._config, self._rules, dsn, self._metrics)
-            await alerting.start(stack, self._supervisor, ready=keeper.migrated.wait)
+            alerting = Alerting(self._material, dsn, self._metrics)
+            await alerting.start(stack, self._supervisor, ready=storing.migrated.wait)
             serving = await self._start_serving(stack, dsn, alerting)
             INHERITED.refuse_idle()
-            await self._meet_database(keeper)
+            await self._meet_database(storing)
             if not self._stop.is_set():
                 self._announce(serving.endpoints[0], dsn)
                 self._service.ready()
-                self._start_reloader(stack, keeper, alerting)
+                self._start_reloader(stack, storing.prepare, self._intake.prepare, alerting.prepare, serving.prepare)
             await self._stop.wait()
             self._service.stopping()
         await self._service.close()
@@ -167,9 +158,9 @@ class _Daemon:
         self._death = death.result()
         self._stop.set()
 
-    async def _meet_database(self, keeper: DatabaseKeeper) -> None:
+    async def _meet_database(self, storing: Storing) -> None:
         """Give the database a moment to be there before the daemon says that it is ready; it may be away."""
-        waits = [asyncio.create_task(event.wait()) for event in (keeper.migrated, self._stop)]
+        waits = [asyncio.create_task(event.wait()) for event in (storing.migrated, self._stop)]
         await asyncio.wait(waits, timeout=_FIRST_CONTACT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -188,83 +179,31 @@ class _Daemon:
         _log.info("embedded PostgreSQL runs", version=postgres.version, user=postgres.user)
         return dsn
 
-    def _start_writer(self, stack: AsyncExitStack, dsn: str) -> DatabaseKeeper:
-        def session(purpose: str) -> Session:
-            return Session(lambda: connect(settings, purpose=purpose), self._health)
-
-        settings = ConnectionSettings(
+    def _start_storing(self, stack: AsyncExitStack, dsn: str) -> Storing:
+        intake = self._intake
+        storing = Storing(
+            self._config,
             dsn,
-            password_file=self._config.database.password_file,
-            connect_timeout_seconds=self._config.database.connect_timeout_seconds,
-            statement_timeout_seconds=self._config.database.statement_timeout_seconds,
-        )
-        spool = self._intake.spool
-        keeper = DatabaseKeeper(
-            session("keeper"),
-            Partitions(),
-            spool_id=lambda: spool.id,
-            oldest_spooled_seconds=lambda: spool.stats().oldest_age_seconds,
-            retention=retention_policy(self._config.retention),
-            metrics=self._metrics,
-        )
-        writer = Writer(
-            spool,
-            [session("writer") for _ in range(self._config.writer.connections)],
-            ready=keeper.migrated.wait,
-            prepare=keeper.prepare,
-            policy_of=self._intake.policy_of,
-            metrics=self._metrics,
+            intake.spool,
+            self._health,
+            self._metrics,
+            policy_of=intake.policy_of,
             watcher=self._recent,
         )
-        stack.push_async_callback(self._stop_writer, writer, keeper)
-        self._supervisor.start("database keeper", keeper.run())
-        for number, work in enumerate(writer.workers(), 1):
-            self._supervisor.start(f"writer {number}", work)
-        return keeper
+        stack.push_async_callback(self._stop_storing, storing)
+        storing.start(self._supervisor)
+        return storing
 
-    def _start_reloader(self, stack: AsyncExitStack, keeper: DatabaseKeeper, alerting: Alerting) -> None:
-        async def prepare(change: Change) -> None:
-            async def commit() -> None:
-                self._config = change.new
-                keeper.keep(retention_policy(change.new.retention))
-                set_level(change.new.log.level)
+    async def _stop_storing(self, storing: Storing) -> None:
+        if self._death is None:
+            await storing.drain(self._hurry)
+        await self._supervisor.stop()
+        await storing.close()
 
-            change.at_commit(commit)
-            await self._prepare_rules(change, alerting)
-
-        self._reloader.add(prepare, self._intake.prepare)
+    def _start_reloader(self, stack: AsyncExitStack, *parts: Prepare) -> None:
+        self._reloader.add(_prepare_log, *parts)
         stack.push_async_callback(self._reloader.stop)
         self._supervisor.start("reload", self._reloader.run())
-
-    async def _prepare_rules(self, change: Change, alerting: Alerting) -> None:
-        rules = await asyncio.to_thread(configured_rules, change.new.alerts)
-
-        async def commit() -> None:
-            self._rules = rules
-            await alerting.reload(rules)
-
-        if rules != self._rules:
-            change.changed.append("alert rules")
-            change.at_commit(commit)
-
-    async def _stop_writer(self, writer: Writer, keeper: DatabaseKeeper) -> None:
-        if self._death is None:
-            await self._drain(writer)
-        await self._supervisor.stop()
-        await writer.close()
-        await keeper.close()
-
-    async def _drain(self, writer: Writer) -> None:
-        """Store what is spooled until the deadline, or until somebody is in a hurry."""
-        drain = asyncio.create_task(writer.drained(), name="drain")
-        hurry = asyncio.create_task(self._hurry.wait(), name="hurry")
-        await asyncio.wait(
-            {drain, hurry},
-            timeout=self._config.writer.drain_timeout_seconds,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        drain.cancel()
-        hurry.cancel()
 
     async def _start_serving(self, stack: AsyncExitStack, dsn: str, alerting: Alerting) -> Serving:
         intake = self._intake
@@ -276,9 +215,8 @@ class _Daemon:
             return {**report.status(), "access": access, "alerts": alerting.status(), "config": config}
 
         serving = Serving(
-            self._config,
+            self._material,
             dsn,
-            tokens=self._tokens,
             intake=intake,
             alerting=alerting,
             recent=self._recent,
@@ -313,6 +251,13 @@ class _Daemon:
             data=[str(config.state_dir), *self._database_directories],
             as_json=writes_json(config.log.format),
         )
+
+
+async def _prepare_log(change: Change) -> None:
+    async def commit() -> None:
+        set_level(change.new.config.log.level)
+
+    change.at_commit(commit)
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

@@ -7,6 +7,7 @@ is brought to it.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
@@ -14,14 +15,16 @@ import structlog
 
 from logstreamd.config import HTTP_INPUT, Config
 from logstreamd.config import FileInput as FileInputConfig
+from logstreamd.config import UnixInput as UnixInputConfig
 from logstreamd.inputs.build import InputConfig, ReceivingInput
 from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.http import HttpInput, HttpLimits
-from logstreamd.inputs.running import RunningInputs
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
+from logstreamd.inputs.unix import UnixInput
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
+from logstreamd.running_inputs import RunningInputs
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool
 from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
@@ -30,7 +33,7 @@ __all__ = ["Intake"]
 
 _log = structlog.get_logger(__name__)
 _COUNT_DROPS_SECONDS = 1.0
-_TYPES = {UdpInput: "udp", TcpInput: "tcp", FileInput: "file"}
+_TYPES = {UdpInput: "udp", TcpInput: "tcp", UnixInput: "unix", FileInput: "file"}
 
 
 class Intake:
@@ -117,10 +120,10 @@ class Intake:
         """Prepare other inputs, other limits and other rules about times."""
 
         async def take_settings() -> None:
-            self._config = change.new
-            self._take_policies(change.new)
+            self._config = change.new.config
+            self._take_policies(self._config)
             if self._http_input is not None:
-                self._http_input.limits = _http_limits(change.new)
+                self._http_input.limits = _http_limits(self._config)
 
         change.at_commit(take_settings)
         await self._running.prepare(change)
@@ -189,6 +192,7 @@ def _policy(config: Config, one: InputConfig | None) -> Policy:
         max_past_us=round(config.timestamps.max_past * 1_000_000),
         max_future_us=round(config.timestamps.max_future * 1_000_000),
         service=one.service if isinstance(one, FileInputConfig) else None,
+        host=socket.gethostname() if isinstance(one, UnixInputConfig) else None,
     )
 
 

@@ -20,12 +20,13 @@ from typing import Any, Literal, TypeAlias
 
 import structlog
 
-from logstreamd.config import Config, ConfigError, Loaded, Problem
+from logstreamd.config import Config, ConfigError, Problem
 from logstreamd.config.problems import KeyPath, path_text
 from logstreamd.config.section import Section
+from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 
-__all__ = ["EFFECTS", "Change", "Effect", "Reloader", "changed_settings", "effect_of"]
+__all__ = ["EFFECTS", "Change", "Effect", "Prepare", "Reloader", "changed_settings", "effect_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +43,14 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "database": "restart",  # every connection is made with it
         "timestamps": "reload",
         "inputs": "reload",
-        "http.listen": "restart",  # one that gives up its address could not answer how the reload went
+        "http.listen": "restart",  # who changes it could not ask how the reload went
+        "http.tokens": "reload",
+        "http.tokens_file": "reload",
+        "http.allowed_hosts": "reload",
+        "http.cors_origins": "reload",
+        "http.allow": "reload",
+        "http.max_records_per_second": "reload",
+        "http.max_bytes_per_second": "reload",
         "http.max_body_bytes": "restart",  # aiohttp is told once
         "http.max_decompressed_bytes": "reload",
         "http.max_lines": "reload",
@@ -65,7 +73,9 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "alerts.max_concurrent_queries": "restart",  # the size of that pool
         "alerts.history_days": "restart",
         "alerts.external_url": "restart",
-        "log": "reload",
+        "log.level": "reload",
+        "log.format": "restart",
+        "tracing": "restart",  # its libraries are told once
     }
 )
 """When a changed setting takes effect, by setting or by the whole section."""
@@ -98,24 +108,25 @@ class Change:
     """One reload: from what to what, and how.
 
     Args:
-        old: the configuration in force.
-        loaded: the one that shall be.
+        old: what is in force.
+        new: what shall be.
+
+    Attributes:
+        problems: why it can't be; with one of them nothing happens.
+        changed: what becomes different, for people: names, no values.
     """
 
-    def __init__(self, old: Config, loaded: Loaded) -> None:
+    def __init__(self, old: Material, new: Material) -> None:
         self.old = old
-        self.new = loaded.config
+        self.new = new
         self.problems: list[Problem] = []
-        """Why it can't be; with one of them nothing happens."""
-        self.changed = [path_text(path) for path in changed_settings(old, loaded.config)]
-        """What becomes different, for people: names, no values."""
-        self._loaded = loaded
+        self.changed = [path_text(path) for path in changed_settings(old.config, new.config)]
         self._steps: list[Step] = []
         self._undoing = AsyncExitStack()
 
     def refuse(self, path: KeyPath, message: str) -> None:
         """Note that a setting can't be put in force."""
-        self.problems.append(self._loaded.problem(path, message))
+        self.problems.append(self.new.loaded.problem(path, message))
 
     def at_commit(self, step: Step) -> None:
         """Have something done that cannot fail, when everything is prepared; in the order of asking."""
@@ -144,7 +155,7 @@ class Reloader:
     """Reloads when asked to, one time after the other.
 
     Args:
-        loaded: the configuration in force.
+        material: what is in force.
         read: reads it again; raises ConfigError.
         metrics: show how it went.
         on_begin: called before a reload.
@@ -153,14 +164,14 @@ class Reloader:
 
     def __init__(
         self,
-        loaded: Loaded,
-        read: Callable[[], Loaded],
+        material: Material,
+        read: Callable[[], Material],
         metrics: Metrics,
         *,
         on_begin: Callable[[], object] = lambda: None,
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
-        self._loaded = loaded
+        self._material = material
         self._read = read
         self._metrics = metrics
         self._on_begin = on_begin
@@ -219,8 +230,8 @@ class Reloader:
         Raises:
             ConfigError: it can't be; nothing has happened.
         """
-        loaded = await asyncio.to_thread(self._read)  # reading YAML of the largest size takes two seconds
-        change = Change(self._loaded.config, loaded)
+        material = await asyncio.to_thread(self._read)  # reading YAML of the largest size takes two seconds
+        change = Change(self._material, material)
         try:
             await self._prepare(change)
             if change.problems:
@@ -228,11 +239,11 @@ class Reloader:
             await change.commit()
         finally:
             await change.undo()
-        self._loaded = loaded
+        self._material = material
         return change
 
     async def _prepare(self, change: Change) -> None:
-        for path in changed_settings(change.old, change.new):
+        for path in changed_settings(change.old.config, change.new.config):
             if effect_of(path) == "restart":
                 change.refuse(path, "takes effect only at a restart")
         try:
@@ -263,9 +274,10 @@ class Reloader:
 
     def status(self) -> dict[str, Any]:
         """Return which configuration is in force, and how the last attempt to change it went."""
+        file = self._material.loaded.file
         return {
             "loaded_at": self._loaded_at.isoformat(),
-            "file": None if self._loaded.file is None else str(self._loaded.file),
+            "file": None if file is None else str(file),
             "generation": self._generation,
             "last_reload": self._last,
         }

@@ -27,15 +27,15 @@ from logstreamd.api.openapi import OpenApiResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
-from logstreamd.config import Config
 from logstreamd.intake import Intake
+from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
+from logstreamd.reload import Change
 from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
 from logstreamd.supervisor import Supervisor
-from logstreamd.tokens import TokenSet
 
 __all__ = ["Serving"]
 
@@ -47,9 +47,8 @@ class Serving:
     """Answers over HTTP.
 
     Args:
-        config: the whole configuration.
+        material: the configuration, and who is let in.
         dsn: where the database is.
-        tokens: who is let in.
         intake: takes what is sent.
         alerting: has resources of its own.
         recent: batches that tails have not seen.
@@ -58,15 +57,15 @@ class Serving:
 
     def __init__(
         self,
-        config: Config,
+        material: Material,
         dsn: str,
         *,
-        tokens: TokenSet,
         intake: Intake,
         alerting: Alerting,
         recent: RecentBatches,
         metrics: Metrics,
     ) -> None:
+        config = material.config
         self._http = config.http
         self._settings = ConnectionSettings(
             dsn,
@@ -78,7 +77,7 @@ class Serving:
         self._alerting = alerting
         self._recent = recent
         self._metrics = metrics
-        self.access = Access(config.http, tokens, metrics)
+        self.access = Access(config.http, material.tokens, metrics)
         """Who may ask what; its rules can be replaced while it serves."""
         self._server: HttpServer | None = None
 
@@ -126,6 +125,14 @@ class Serving:
         stack.push_async_callback(self._server.stop)
         stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
         _log.info("listening", type="http", addresses=self._server.endpoints)
+
+    async def prepare(self, change: Change) -> None:
+        """Prepare other tokens, names and origins."""
+
+        async def commit() -> None:
+            self.access.apply(change.new.config.http, change.new.tokens)
+
+        change.at_commit(commit)
 
     async def _start_follower(self, stack: AsyncExitStack, supervisor: Supervisor) -> Follower:
         """Start what live tails have in common; it rests while nobody follows."""

@@ -31,9 +31,13 @@ def check_config(config_file: Path | None) -> None:
     except ConfigError as error:
         raise ConfigRefused(error) from None
     rules = sum(len(group.rules) for group in material.rules)
-    also = [f"{count} {what}" for count, what in ((rules, "alert rules"), (len(material.tokens), "tokens")) if count]
-    would_run = ", ".join([_would_run(material.config), *also])
-    click.echo(f"ok: {material.loaded.file or 'built-in defaults'}: {would_run}")
+    also = _counted(rules, "alert rule") + _counted(len(material.tokens), "token")
+    click.echo(f"ok: {material.loaded.file or 'built-in defaults'}: {_would_run(material.config)}{also}")
+
+
+def _counted(number: int, what: str) -> str:
+    """Say how many there are, if there are some."""
+    return f", {number} {what}{'' if number == 1 else 's'}" if number else ""
 
 
 def _would_run(config: Config) -> str:

@@ -13,7 +13,7 @@ from logstreamd import faults
 from logstreamd.cli.configuration import ConfigRefused, config_option, find_config_file
 
 if TYPE_CHECKING:
-    from logstreamd.config import Loaded
+    from logstreamd.material import Material
 
 __all__ = ["run"]
 
@@ -24,10 +24,10 @@ def run(config_file: Path | None) -> None:
     """Receive, store and answer until a signal says stop."""
     import uvloop
 
-    from logstreamd.alerts.notify.build import NotifierError
     from logstreamd.alerts.outbox_file import OutboxError
-    from logstreamd.config import ConfigError, read_config
+    from logstreamd.config import ConfigError
     from logstreamd.daemon import run_daemon
+    from logstreamd.material import read_material
     from logstreamd.ownlog import configure_log
     from logstreamd.spool import SpoolError
     from logstreamd.storage.errors import StorageError
@@ -36,19 +36,19 @@ def run(config_file: Path | None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     environ = dict(os.environ)
 
-    def read() -> Loaded:
-        return read_config(find_config_file(config_file), environ)
+    def read() -> Material:
+        return read_material(find_config_file(config_file), environ)
 
     try:
         faults.arm(os.environ.get("LOGSTREAMD_FAULT", ""))
     except faults.FaultSpecError as problem:
         raise click.UsageError(str(problem)) from problem
     try:
-        loaded = read()
-        log = loaded.config.log
-        exit_code = uvloop.run(run_daemon(loaded, read, configure_log(log.level, log.format)))
+        material = read()
+        log = material.config.log
+        exit_code = uvloop.run(run_daemon(material, read, configure_log(log.level, log.format)))
     except ConfigError as error:
         raise ConfigRefused(error) from None
-    except (OSError, StorageError, SpoolError, NotifierError, OutboxError) as problem:
+    except (OSError, StorageError, SpoolError, OutboxError) as problem:
         raise click.ClickException(str(problem)) from problem
     raise SystemExit(exit_code)

@@ -39,7 +39,8 @@ class Loaded:
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """Return what is wrong with a setting that is in order as far as its value alone can tell."""
-        return (self.document.place_of(path) or DEFAULTS).problem(path, message)
+        nowhere = DEFAULTS if self.file is None else Place(str(self.file))
+        return (self.document.place_of(path) or nowhere).problem(path, message)
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:

@@ -11,6 +11,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -20,6 +21,7 @@ from logstreamd.inputs.build import InputConfig, ReceivingInput, apply_config, b
 from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.pairing import TRANSPORTS, Pairing, pair_inputs
+from logstreamd.inputs.unix_socket import open_unix, remove_if_stale
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
 from logstreamd.spool import Spool
@@ -119,18 +121,18 @@ class RunningInputs:
 
     async def prepare(self, change: Change) -> None:
         """Bind what a reload opens, and plan the rest."""
-        pairing = pair_inputs(list(self._configs.values()), change.new.inputs)
+        pairing = pair_inputs(list(self._configs.values()), change.new.config.inputs)
         bound: dict[str, Sockets] = {}
         for config, predecessor in pairing.opened:
             try:
                 bound[config.name] = await self._bind(config, predecessor)
             except OSError as problem:
-                path = ("inputs", change.new.inputs.index(config), "listen")
+                path = ("inputs", change.new.config.inputs.index(config), "listen")
                 change.refuse(path, f"{problem}{_hint(problem, config, pairing)}")
             else:
                 change.at_refusal(partial(_close_all, bound[config.name]))
         change.changed += _describe(pairing)
-        change.at_commit(partial(self._switch, change.new, pairing, bound))
+        change.at_commit(partial(self._switch, change.new.config, pairing, bound))
 
     async def _bind(self, config: InputConfig, predecessor: InputConfig | None) -> Sockets:
         """Return the sockets of an input that is not open yet; a type that has none: nothing."""
@@ -138,6 +140,8 @@ class RunningInputs:
             return ()
         if predecessor is not None and not isinstance(one := self._find(predecessor), FileInput):
             return [sock.dup() for sock in one.sockets]
+        if config.type == "unix":
+            return [open_unix(config.listen.path, int(config.mode, base=8))]
         kind = _SOCKET_KINDS[TRANSPORTS[config.type]]
         sockets = await bind_sockets(config.listen.host, config.listen.port, kind)
         if kind is socket.SOCK_STREAM:
@@ -185,7 +189,10 @@ def _task_name(one: ReceivingInput) -> str:
 
 async def _close_all(sockets: Sockets) -> None:
     for sock in sockets:
+        path = Path(sock.getsockname()) if sock.family is socket.AF_UNIX else None
         sock.close()
+        if path is not None:
+            remove_if_stale(path)
 
 
 def _hint(problem: OSError, config: InputConfig, pairing: Pairing) -> str:
