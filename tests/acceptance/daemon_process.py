@@ -93,6 +93,8 @@ class DaemonProcess:
         self.environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._http = ""
+        self.token = ""
+        """Brought along with every request, where the daemon wants one."""
         config = {
             "state_dir": str(state_dir),
             "database": {"dsn": dsn},
@@ -182,7 +184,8 @@ class DaemonProcess:
     ) -> Answer:
         connection = HTTPConnection(self._http, timeout=30)
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            ours = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+            connection.request(method, path, body, ours | dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, dict(response.headers), response.read())
         finally:

@@ -18,12 +18,16 @@ from aiohttp import web
 
 from logstreamd import __version__, api
 from logstreamd.api.openapi import describe_api
+from logstreamd.api.permissions import PERMISSIONS
+from logstreamd.tokens import SCOPES, digest_of, new_token
 from tests.acceptance.daemon_process import PROJECT, DaemonProcess, wait_for
 from tests.acceptance.database import Database
 from tests.acceptance.senders import send_stream
 from tests.stored_lines import random_line
 
-HTTP = {"listen": "127.0.0.1:0", "max_rows": 50, "max_export_rows": 200}
+TOKEN = new_token()
+TOKENS = [{"name": "everything", "sha256": digest_of(TOKEN).hex(), "scopes": list(SCOPES)}]
+HTTP = {"listen": "127.0.0.1:0", "max_rows": 50, "max_export_rows": 200, "tokens": TOKENS}
 ROWS = 300
 
 
@@ -49,6 +53,7 @@ def described(make_database: Callable[[], str], tmp_path_factory: pytest.TempPat
     """A daemon with lines of all kinds."""
     state_dir = tmp_path_factory.mktemp("described") / "state"
     process = DaemonProcess(state_dir, dsn=make_database(), settings={"http": HTTP})
+    process.token = TOKEN
     try:
         process.start()
         random = Random(20261122)
@@ -73,6 +78,7 @@ def run_schemathesis(daemon: DaemonProcess, directory: Path, *options: str) -> N
             str(Path(__file__).with_name("schemathesis.toml")),
         ),
         *("run", "openapi.json", "--url", daemon.url, "--no-color", *options),
+        *("--header", f"Authorization: Bearer {TOKEN}"),
         *("--exclude-path", "/errors/stats"),  # the handler of another path
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -105,7 +111,7 @@ def resources() -> Iterator[type]:
                 yield value
 
 
-def test_every_route_is_described_and_every_path_that_is_described_is_a_route() -> None:
+def test_every_route_is_described_and_decided_on_and_nothing_else_is() -> None:
     application = web.Application()
     for resource in resources():
         # It names its handlers only, so it needs no parts to say where it is found.
@@ -113,6 +119,7 @@ def test_every_route_is_described_and_every_path_that_is_described_is_a_route() 
     routes = {(route.resource.canonical, route.method) for route in application.router.routes() if route.resource}
     paths = {(path, method.upper()) for path, item in document()["paths"].items() for method in item}
     assert {(path, method) for path, method in routes if method != "HEAD"} == paths
+    assert {(path, method) for method, path in PERMISSIONS} == paths
 
 
 def test_the_daemon_serves_the_document_with_its_own_bounds(described: DaemonProcess) -> None:

@@ -1,11 +1,13 @@
 """``GET /api/v1/openapi.json``: the API for programs, in OpenAPI 3.1.
 
 It is written by hand beside this module, one YAML file for each resource and one for what they share, and put together
-here. That it says what the daemon does is tested: each route is in it, and generated requests are answered as it says.
+here with the table of permissions. That it says what the daemon does is tested: each route is in it, and generated
+requests are answered as it says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cached_property
 from importlib import resources
 from typing import Any
@@ -14,6 +16,8 @@ import yaml
 from aiohttp import web
 
 from logstreamd.api.answers import json_answer
+from logstreamd.api.permissions import scopes_of
+from logstreamd.tokens import Scope
 
 __all__ = ["OpenApiResource", "describe_api"]
 
@@ -62,10 +66,23 @@ def describe_api(*, version: str, max_rows: int, max_export_rows: int) -> dict[s
         if file.name.endswith(".yaml"):
             _merge(document, yaml.load(file.read_text(encoding="utf-8"), _Loader))  # noqa: S506  # it is a safe one
     document["info"]["version"] = version
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            _say_who_may(operation, scopes_of(method.upper(), path))
     parameters = document["components"]["parameters"]
     parameters["limit"]["schema"]["maximum"] = max(max_rows, max_export_rows)
     parameters["last"]["schema"]["maximum"] = max_rows
     return document
+
+
+def _say_who_may(operation: dict[str, Any], scopes: Set[Scope]) -> None:
+    """Add to an operation what the table of permissions says, and the answers to those who may not."""
+    schemes = ("token", "password")
+    # One of them suffices. A scheme that is not OAuth lists roles here (OpenAPI 3.1, "Security Requirement Object").
+    operation["security"] = [{scheme: [scope]} for scope in sorted(scopes) for scheme in schemes]
+    refusals = {"421": "WrongHost"} | ({"401": "TokenRequired", "403": "ScopeMissing"} if scopes else {})
+    for status, name in refusals.items():
+        operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
 
 
 def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
