@@ -28,6 +28,7 @@ from logstreamd.config.model import (
     TimestampsConfig,
     TracingConfig,
     UdpInput,
+    UnixInput,
     WriterConfig,
 )
 from logstreamd.config.problems import ConfigError, Problem
@@ -52,8 +53,9 @@ __all__ = [
     "SpoolConfig",
     "TcpInput",
     "TimestampsConfig",
-    "UdpInput",
     "TracingConfig",
+    "UdpInput",
+    "UnixInput",
     "WriterConfig",
     "duration_text",
     "load_config",

@@ -63,8 +63,10 @@ class ListenAddress:
             raise ValueError(f"the port must be 0..65535 (got {port})")
         return cls(host, port)
 
-    def overlaps(self, other: ListenAddress) -> bool:
+    def overlaps(self, other: object) -> bool:
         """Whether one process cannot listen on both with the same protocol."""
+        if not isinstance(other, ListenAddress):
+            return False
         if self.port != other.port or self.port == 0:
             return False
         if self.host == other.host or ANY_HOST in (self.host, other.host):

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
         TcpInput,
         TimestampsConfig,
         UdpInput,
+        UnixInput,
         WriterConfig,
     )
     from logstreamd.config.retention import RetentionConfig
 
-    Inputs = Sequence[UdpInput | TcpInput | FileInput]
+    Inputs = Sequence[UdpInput | TcpInput | UnixInput | FileInput]
 
 __all__ = [
     "HTTP_INPUT",

@@ -18,7 +18,7 @@ DEFAULTS = Place("defaults")
 """The place of a value that nobody wrote."""
 
 # Named in the project's plans: whoever has read those deserves a better answer than "unknown".
-_LATER_INPUT_TYPES = ("tls", "unix")
+_LATER_INPUT_TYPES = ("tls",)
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:

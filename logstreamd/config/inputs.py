@@ -8,12 +8,13 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, PlainValidator
 
 from logstreamd.config.address import ListenAddress
-from logstreamd.config.admission import AdmissionSection
+from logstreamd.config.admission import AdmissionSection, LimitsSection
 from logstreamd.config.names import read_directory, read_name, read_patterns, read_service, read_zone
 from logstreamd.config.section import Section
+from logstreamd.config.socket_path import SocketPath, read_mode
 from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
 
-__all__ = ["FileInput", "Input", "MirrorConfig", "TcpInput", "UdpInput", "ZoneName"]
+__all__ = ["FileInput", "Input", "MirrorConfig", "TcpInput", "UdpInput", "UnixInput", "ZoneName"]
 
 _DAY_SECONDS = 86_400.0
 
@@ -57,6 +58,19 @@ class TcpInput(_InputSection, AdmissionSection):
     frame_deadline_seconds: Annotated[float, Duration(1, 3600)] = 30.0
 
 
+class UnixInput(_InputSection, LimitsSection):
+    """Datagrams of this machine's own processes at a path, as ``syslog()`` sends them to ``/dev/log``.
+
+    A limit holds for a user. There is no receive buffer to ask for: the kernel makes senders wait.
+    """
+
+    listen: SocketPath
+
+    type: Literal["unix"] = "unix"
+    mode: Annotated[str, PlainValidator(read_mode)] = "0666"
+    """Who may write to it."""
+
+
 class MirrorConfig(Section):
     """A copy of what a file input collected, as files of JSON lines."""
 
@@ -92,4 +106,4 @@ class FileInput(_InputSection):
         return ",".join(self.paths)
 
 
-Input: TypeAlias = Annotated[UdpInput | TcpInput | FileInput, Field(discriminator="type")]
+Input: TypeAlias = Annotated[UdpInput | TcpInput | UnixInput | FileInput, Field(discriminator="type")]

@@ -27,7 +27,7 @@ from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
 from logstreamd.config.http import HttpConfig
-from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, UdpInput, ZoneName
+from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, UdpInput, UnixInput, ZoneName
 from logstreamd.config.names import read_file_path, read_state_dir
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
@@ -50,6 +50,7 @@ __all__ = [
     "TimestampsConfig",
     "TracingConfig",
     "UdpInput",
+    "UnixInput",
     "WriterConfig",
 ]
 
@@ -160,8 +161,8 @@ class Config(Section):
     retention: RetentionConfig = RetentionConfig()
     alerts: AlertsConfig = AlertsConfig()
     log: LogConfig = LogConfig()
-
     tracing: TracingConfig = TracingConfig()
+
     def redacted(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values for logs and people: without the password."""
         plain = self.model_dump(mode="json")

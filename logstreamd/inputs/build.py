@@ -7,22 +7,24 @@ from typing import Any, TypeAlias
 from logstreamd.config import FileInput as FileInputConfig
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
+from logstreamd.config import UnixInput as UnixInputConfig
 from logstreamd.config import WriterConfig
-from logstreamd.config.admission import AdmissionSection
+from logstreamd.config.admission import AdmissionSection, LimitsSection
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.connection import StreamLimits
 from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
+from logstreamd.inputs.unix import UnixInput
 from logstreamd.metrics import Metrics
 from logstreamd.spool import Spool
 from logstreamd.wire.policy import Policy
 
 __all__ = ["InputConfig", "ReceivingInput", "admission_settings", "apply_config", "build_input"]
 
-InputConfig: TypeAlias = UdpInputConfig | TcpInputConfig | FileInputConfig
-ReceivingInput: TypeAlias = UdpInput | TcpInput | FileInput
+InputConfig: TypeAlias = UdpInputConfig | TcpInputConfig | UnixInputConfig | FileInputConfig
+ReceivingInput: TypeAlias = UdpInput | TcpInput | UnixInput | FileInput
 
 
 def build_input(
@@ -51,6 +53,8 @@ def build_input(
             return _build_udp_input(config, gatherer, metrics)
         case TcpInputConfig():
             return _build_tcp_input(config, gatherer, metrics)
+        case UnixInputConfig():
+            return _build_unix_input(config, gatherer, metrics)
         case FileInputConfig():
             return _build_file_input(config, gatherer, spool, metrics, policy)
 
@@ -64,32 +68,53 @@ def apply_config(one: ReceivingInput, config: InputConfig) -> None:
     """
     match one, config:
         case UdpInput(), UdpInputConfig():
+            one.admission.apply(**admission_settings(config))
             one.apply(**_udp_settings(config))
         case TcpInput(), TcpInputConfig():
             one.admission.apply(**admission_settings(config))
             one.apply(_stream_limits(config))
+        case UnixInput(), UnixInputConfig():
+            one.admission.apply(**admission_settings(config))
+            one.apply(**_unix_settings(config))
 
 
-def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:
-    return UdpInput(gatherer, metrics, host=config.listen.host, port=config.listen.port, **_udp_settings(config))
-
-
-def _udp_settings(config: UdpInputConfig) -> dict[str, Any]:
-    """Return what may change while it is open."""
-    return {
-        "max_frame_bytes": config.max_frame_bytes,
-        "receive_buffer_bytes": config.receive_buffer_bytes,
-        **admission_settings(config),
-    }
-
-
-def admission_settings(config: AdmissionSection) -> dict[str, Any]:
+def admission_settings(config: LimitsSection) -> dict[str, Any]:
     """Return who may send, and how much."""
     return {
-        "allow": config.allow,
+        "allow": config.allow if isinstance(config, AdmissionSection) else (),
         "max_records_per_second": config.max_records_per_second,
         "max_bytes_per_second": config.max_bytes_per_second,
     }
+
+
+def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:
+    return UdpInput(
+        gatherer,
+        metrics,
+        Admission(config.name, metrics, **admission_settings(config)),
+        host=config.listen.host,
+        port=config.listen.port,
+        **_udp_settings(config),
+    )
+
+
+def _udp_settings(config: UdpInputConfig) -> dict[str, int]:
+    """Return what may change while it is open."""
+    return {"max_frame_bytes": config.max_frame_bytes, "receive_buffer_bytes": config.receive_buffer_bytes}
+
+
+def _build_unix_input(config: UnixInputConfig, gatherer: Gatherer, metrics: Metrics) -> UnixInput:
+    return UnixInput(
+        gatherer,
+        Admission(config.name, metrics, **admission_settings(config)),
+        path=config.listen.path,
+        **_unix_settings(config),
+    )
+
+
+def _unix_settings(config: UnixInputConfig) -> dict[str, int]:
+    """Return what may change while it is open."""
+    return {"mode": int(config.mode, base=8), "max_frame_bytes": config.max_frame_bytes}
 
 
 def _build_tcp_input(config: TcpInputConfig, gatherer: Gatherer, metrics: Metrics) -> TcpInput:

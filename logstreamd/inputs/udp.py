@@ -14,7 +14,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -40,43 +40,31 @@ class UdpInput:
 
     Args:
         gatherer: takes the frames; created with ``drop_when_full``.
+        metrics: told what the kernel grants, and what it drops.
+        admission: who may send, and how much.
         host: what to bind, see :func:`~logstreamd.inputs.addresses.bind_sockets`.
         port: the same.
         max_frame_bytes: longer messages are cut and marked.
         receive_buffer_bytes: what to ask the kernel for.
-        allow: who may send, see :class:`~logstreamd.inputs.admission.Admission`.
-        max_records_per_second: the same, of one source.
-        max_bytes_per_second: the same.
-        clock: the same.
 
     Attributes:
-        admission: says what was kept from whom.
+        admission: who may send, and how much.
     """
 
     def __init__(
         self,
         gatherer: Gatherer,
         metrics: Metrics,
+        admission: Admission,
         *,
         host: str,
         port: int,
         max_frame_bytes: int,
         receive_buffer_bytes: int,
-        allow: Sequence[str] = (),
-        max_records_per_second: int = 0,
-        max_bytes_per_second: int = 0,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gatherer = gatherer
         self.name = gatherer.name
-        self.admission = Admission(
-            self.name,
-            metrics,
-            allow=allow,
-            max_records_per_second=max_records_per_second,
-            max_bytes_per_second=max_bytes_per_second,
-            clock=clock,
-        )
+        self.admission = admission
         self._metrics = metrics
         self._host = host
         self._port = port
@@ -100,19 +88,8 @@ class UdpInput:
         """What it reads from."""
         return self._sockets
 
-    def apply(
-        self,
-        *,
-        max_frame_bytes: int,
-        receive_buffer_bytes: int,
-        allow: Sequence[str],
-        max_records_per_second: int,
-        max_bytes_per_second: int,
-    ) -> None:
+    def apply(self, *, max_frame_bytes: int, receive_buffer_bytes: int) -> None:
         """Take other settings; nothing is closed, and nothing lost."""
-        self.admission.apply(
-            allow=allow, max_records_per_second=max_records_per_second, max_bytes_per_second=max_bytes_per_second
-        )
         self._max_frame_bytes = max_frame_bytes
         if receive_buffer_bytes != self._receive_buffer_bytes:
             self._receive_buffer_bytes = receive_buffer_bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.tls import TlsInput
 from logstreamd.inputs.udp import UdpInput
+from logstreamd.inputs.unix import UnixInput
 from logstreamd.metrics import Metrics
 
 
@@ -141,17 +143,49 @@ async def listen_udp() -> AsyncIterator[Callable[..., Any]]:
         nbytes: int = 1 << 20,
         receive_buffer_bytes: int = 1 << 22,
         max_frame_bytes: int = 65_536,
+        **admission: Any,
     ) -> Listening:
         one = Listening(drop=True, rows=rows, nbytes=nbytes, age=0.001)
         one.input = UdpInput(
             one.gatherer,
             one.metrics,
+            Admission("in", one.metrics, **admission),
             host=host,
             port=port,
             max_frame_bytes=max_frame_bytes,
             receive_buffer_bytes=receive_buffer_bytes,
         )
         await one.input.start()
+        started.append(one)
+        return one
+
+    yield listen
+    for one in started:
+        await one.input.stop()
+
+
+@pytest.fixture
+async def listen_unix(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    started: list[Listening] = []
+
+    async def listen(
+        path: Path | None = None,
+        *,
+        rows: int = 1000,
+        mode: int = 0o600,
+        max_frame_bytes: int = 65_536,
+        sockets: Sequence[socket.socket] = (),
+        **admission: Any,
+    ) -> Listening:
+        one = Listening(drop=False, rows=rows, nbytes=1 << 20, age=0.001)
+        one.input = UnixInput(
+            one.gatherer,
+            Admission("in", one.metrics, **admission),
+            path=path or tmp_path / "log",
+            mode=mode,
+            max_frame_bytes=max_frame_bytes,
+        )
+        await one.input.start(sockets)
         started.append(one)
         return one
 
