@@ -16,11 +16,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
+from logstreamd import tracing
 from logstreamd.metrics import Metrics
 from logstreamd.spool import Spooled
 from logstreamd.storage.session import Session, retry
@@ -73,6 +76,30 @@ class StoreWatcher(Protocol):
 
     def stored(self) -> None:
         """A batch is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedBatch:
+    """A batch that is encoded; its spans are made when it is stored, which may be in another task."""
+
+    spooled: Spooled
+    number: int
+    encoded: Encoded
+    started_ns: int
+    encoded_ns: int
+
+    @property
+    def attributes(self) -> dict[str, str | int | float]:
+        """What its span says."""
+        batch = self.spooled.batch
+        return {
+            "logstreamd.input": batch.input,
+            "logstreamd.rows": len(batch),
+            "logstreamd.bytes": len(batch.data),
+            "logstreamd.age_seconds": self.started_ns / 1e9 - batch.received_at[0] / 1e6,
+            "logstreamd.batch": self.number,
+            "logstreamd.spool_seq": self.spooled.seq,
+        }
 
 
 class Writer:
@@ -130,22 +157,22 @@ class Writer:
     async def _work(self, session: Session) -> None:
         # Failing for want of a table would open the breaker in front of the migration that makes it.
         await self._ready()
-        spooled, encoded = await self._next(session)
+        current = await self._next(session)
         while True:
             following = self._try_encode_ahead()
             try:
-                await self._store_batch(session, spooled, encoded)
-                spooled, encoded = await (following or self._next(session))
+                await self._store_in_context(session, current)
+                current = await (following or self._next(session))
             finally:
                 if following is not None:
                     following.cancel()
 
-    async def _next(self, session: Session) -> tuple[Spooled, Encoded]:
+    async def _next(self, session: Session) -> _EncodedBatch:
         """Wait for the next batch and encode it."""
         spooled, number = await self._take(session)
         return await self._encode(spooled, number)
 
-    def _try_encode_ahead(self) -> asyncio.Task[tuple[Spooled, Encoded]] | None:
+    def _try_encode_ahead(self) -> asyncio.Task[_EncodedBatch] | None:
         """Begin to encode the next batch while another is being stored, so that PostgreSQL need not wait for it.
 
         Not when another worker, with nothing else to do, waits for the same batch; nor when batch numbers are used up:
@@ -159,6 +186,16 @@ class Writer:
         number = self._numbers.pop() if spooled.number is None else spooled.number
         self._spool.assign(spooled.seq, number)
         return asyncio.create_task(self._encode(spooled, number), name="encode ahead")
+
+    async def _store_in_context(self, session: Session, current: _EncodedBatch) -> None:
+        """Store a batch; lines of the log that it causes say which one it is, and its span lasts to its end."""
+        spooled = current.spooled
+        with (
+            bound_contextvars(batch=current.number, input=spooled.batch.input, spool_seq=spooled.seq),
+            tracing.span("batch", attributes=current.attributes, started_ns=current.started_ns),
+        ):
+            tracing.record("encode", started_ns=current.started_ns, ended_ns=current.encoded_ns)
+            await self._store_batch(session, spooled, current.encoded)
 
     async def _store_batch(self, session: Session, spooled: Spooled, encoded: Encoded) -> None:
         if self._watcher is not None:
@@ -187,14 +224,14 @@ class Writer:
             self._numbers = sorted(numbers, reverse=True)
         return self._numbers.pop()
 
-    async def _encode(self, spooled: Spooled, number: int) -> tuple[Spooled, Encoded]:
+    async def _encode(self, spooled: Spooled, number: int) -> _EncodedBatch:
         batch = spooled.batch
-        started = time.perf_counter()
+        started, started_ns = time.perf_counter(), time.time_ns()
         encoded = await asyncio.get_running_loop().run_in_executor(
             self._encoders, encode_batch_rows, batch, number * ROWS_PER_NUMBER, self._policy_of(batch.input)
         )
         self._metrics.encode_seconds.observe(time.perf_counter() - started)
-        return spooled, encoded
+        return _EncodedBatch(spooled, number, encoded, started_ns, time.time_ns())
 
     async def _store(self, session: Session, spooled: Spooled, encoded: Encoded) -> Stored:
         await self._prepare(session, encoded.ts_min, encoded.ts_max)
@@ -213,9 +250,7 @@ class Writer:
         if stored.quarantined:
             metrics.quarantined_rows.labels(batch.input).inc(stored.quarantined)
             _log.warning(
-                "rows refused by PostgreSQL are in the table quarantine",
-                input=batch.input,
-                rows=stored.quarantined,
+                "rows refused by PostgreSQL are in the table quarantine", input=batch.input, rows=stored.quarantined
             )
         if stored.repeated:
             metrics.repeated_batches.inc()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiohttp import web
 
-__all__ = ["OtlpReceiver", "ReceivedSpan", "only"]
+from logstreamd import tracing
+
+__all__ = ["OtlpReceiver", "ReceivedSpan", "only", "traced"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,21 @@ def only(spans: Sequence[ReceivedSpan], name: str) -> ReceivedSpan:
     """Return the one span of this name."""
     (found,) = (span for span in spans if span.name == name)
     return found
+
+
+@contextmanager
+def traced(endpoint: str, **settings: Any) -> Iterator[Any]:
+    """Trace to an endpoint while the block lasts; yields the tracer. Skips where OpenTelemetry is not installed."""
+    otel = pytest.importorskip("logstreamd.tracing.otel", reason="the extra otel is not installed")
+    logger = logging.getLogger("opentelemetry")
+    wanted = {"service_name": "logs", "sample_ratio": 1.0, "timeout_seconds": 1.0, "on_lost": lambda _: None}
+    tracer = otel.OtelTracer(endpoint=endpoint, **(wanted | settings))
+    tracing.use(tracer)
+    try:
+        yield tracer
+    finally:
+        tracing.use(tracing.NO_TRACER)
+        logger.handlers[:], logger.propagate = [], True
 
 
 class OtlpReceiver:

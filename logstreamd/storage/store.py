@@ -12,6 +12,7 @@ good, the row itself goes to ``quarantine`` with its raw bytes, and the rest is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from uuid import UUID
 
 import asyncpg
 
-from logstreamd import faults
+from logstreamd import faults, tracing
 from logstreamd.record import COLUMNS
 from logstreamd.storage.errors import Failure, classify, copy_line
 from logstreamd.storage.queries import load_queries
@@ -33,6 +34,9 @@ from logstreamd.wire.copy_binary import Encoded
 __all__ = ["Stored", "store_batch"]
 
 _SQL = load_queries("store.sql")
+# Names of OpenTelemetry's conventions. The driver makes no span of a COPY.
+_DATABASE_ATTRIBUTES = {"db.system.name": "postgresql"}
+_COPY_ATTRIBUTES = {**_DATABASE_ATTRIBUTES, "db.operation.name": "COPY", "db.collection.name": "logs"}
 _CHUNK_BYTES = 256 * 1024  # what is handed to the driver at once: bounds what is sent after the server said no
 
 
@@ -79,11 +83,17 @@ async def store_batch(
         if batch.request and await connection.fetchval(_SQL["mark_request"], *batch.request) is None:
             await connection.execute(_SQL["mark_nothing_stored"], spool_id, seq)
             return Stored(0, duplicate=len(batch))
-        poison = await _copy_all(connection, encoded)
+        with tracing.span("COPY", "client", attributes={**_COPY_ATTRIBUTES, "logstreamd.rows": len(encoded)}) as span:
+            poison = await _copy_all(connection, encoded)
+            span.set("logstreamd.quarantined", len(poison))
         if poison:
             await connection.executemany(_SQL["quarantine"], _quarantine_rows(batch, poison, spool_id, seq))
         await _insert_survey(connection, encoded, poison)
         faults.hit("pg.before_commit")
+        committing_ns = time.time_ns()
+    tracing.record(
+        "commit", "client", started_ns=committing_ns, ended_ns=time.time_ns(), attributes=_DATABASE_ATTRIBUTES
+    )
     faults.hit("pg.after_commit")
     return Stored(len(batch) - len(poison), len(poison))
 

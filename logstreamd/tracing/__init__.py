@@ -1,16 +1,19 @@
 """OpenTelemetry traces: off, and then next to free, unless :func:`start` was called.
 
-=================== ======== ====================================== ==========================================
-span                kind     parent                                 attributes
-=================== ======== ====================================== ==========================================
-``GET /api/v1/…``   server   the request's ``traceparent``          method, route, status
-``batch``           internal none: a batch is of many requests      input, rows, bytes, age, batch, spool_seq
-``encode``          internal ``batch``                              rows
-``COPY``            client   ``batch``, once per attempt            rows, quarantined
-``commit``          client   ``batch``, once per attempt
-``rule``            internal none                                   rule, group, outcome
-``POST``            client   none; sent along as ``traceparent``    host, status
-=================== ======== ====================================== ==========================================
+=================== ======== ================================= ===========================================
+span                kind     parent                            attributes
+=================== ======== ================================= ===========================================
+``GET /api/v1/…``   server   the request's ``traceparent``     method, route, status
+``batch``           internal none: it is of many requests      input, rows, bytes, age, batch, spool_seq
+``encode``          internal ``batch``
+``COPY``            client   ``batch``, once per attempt       rows, quarantined
+``commit``          client   ``batch``
+``rule``            internal none                              rule, group, outcome
+``POST``            client   none; it goes along as            host, status
+                             ``traceparent``
+=================== ======== ================================= ===========================================
+
+Attributes that OpenTelemetry has no name for begin with ``logstreamd.``.
 
 Whoever makes spans calls :func:`span` through this module, so that starting swaps the tracer for every caller. A line
 of the log that is written inside a span has its ids. What is traced is this daemon: the trace ids of the lines it

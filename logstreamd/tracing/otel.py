@@ -95,9 +95,17 @@ class OtelTracer:
             )
         )
 
-    def record(self, name: str, started_ns: int, ended_ns: int, attributes: Mapping[str, Attribute] | None) -> None:
+    def record(
+        self,
+        name: str,
+        kind: SpanKind,
+        started_ns: int,
+        ended_ns: int,
+        attributes: Mapping[str, Attribute] | None,
+    ) -> None:
         """See :func:`logstreamd.tracing.record`."""
-        self._tracer.start_span(name, attributes=attributes, start_time=started_ns).end(ended_ns)
+        span = self._tracer.start_span(name, kind=_KINDS[kind], attributes=attributes, start_time=started_ns)
+        span.end(ended_ns)
 
     def outgoing_headers(self) -> dict[str, str]:
         """See :func:`logstreamd.tracing.outgoing_headers`."""

@@ -47,7 +47,14 @@ class Tracer(Protocol):
     ) -> AbstractContextManager[Span]:
         """See :func:`span`."""
 
-    def record(self, name: str, started_ns: int, ended_ns: int, attributes: Mapping[str, Attribute] | None) -> None:
+    def record(
+        self,
+        name: str,
+        kind: SpanKind,
+        started_ns: int,
+        ended_ns: int,
+        attributes: Mapping[str, Attribute] | None,
+    ) -> None:
         """See :func:`record`."""
 
     def outgoing_headers(self) -> dict[str, str]:
@@ -91,7 +98,14 @@ class _NoTracer:
     ) -> AbstractContextManager[Span]:
         return _NO_SPAN
 
-    def record(self, name: str, started_ns: int, ended_ns: int, attributes: Mapping[str, Attribute] | None) -> None:
+    def record(
+        self,
+        name: str,
+        kind: SpanKind,
+        started_ns: int,
+        ended_ns: int,
+        attributes: Mapping[str, Attribute] | None,
+    ) -> None:
         """Nothing is kept."""
 
     def outgoing_headers(self) -> dict[str, str]:
@@ -131,9 +145,24 @@ def span(
     return _tracer.span(name, kind, attributes, carrier, started_ns)
 
 
-def record(name: str, started_ns: int, ended_ns: int, attributes: Mapping[str, Attribute] | None = None) -> None:
-    """Make a span of something that is over, inside the one that is open in this task."""
-    _tracer.record(name, started_ns, ended_ns, attributes)
+def record(
+    name: str,
+    kind: SpanKind = "internal",
+    *,
+    started_ns: int,
+    ended_ns: int,
+    attributes: Mapping[str, Attribute] | None = None,
+) -> None:
+    """Make a span of something that is over, inside the one that is open in this task.
+
+    Args:
+        name: of few different ones.
+        kind: who is at its ends.
+        started_ns: when it began, in nanoseconds since the epoch.
+        ended_ns: when it was over.
+        attributes: what is known about it.
+    """
+    _tracer.record(name, kind, started_ns, ended_ns, attributes)
 
 
 def outgoing_headers() -> dict[str, str]:

@@ -12,7 +12,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from batches import batch_of, numbered
+from log_lines import log_lines
 from manual_spool import turns
+from otlp_receiver import OtlpReceiver, only, traced
 from spooling import new_spool
 
 from logstreamd.metrics import Metrics
@@ -319,8 +321,76 @@ async def test_a_batch_stored_before_a_crash_is_recognised_after_it(
 async def test_a_bug_ends_the_worker_and_the_spool_keeps_the_batch(database: str) -> None:
     async with storing(database, workers=1) as one:
         batch = batch_of(["x"])
-        batch.peers[0] = "no address"
+        batch.peers[0] = "nowhere"
         one.append(batch)
-        with pytest.raises(ValueError, match="no address"):
+        with pytest.raises(ValueError, match="nowhere"):
             await one.tasks[0]
         assert one.metrics.ledger("tcp").spooled == 1
+
+
+async def test_a_batch_is_a_span_and_encoding_copying_and_committing_it_are_its_parts(database: str) -> None:
+    async with OtlpReceiver() as receiver, storing(database, workers=1) as one:
+        with traced(receiver.endpoint) as tracer:
+            batch = batch_of(numbered(20))
+            one.append(batch, batch_of(["<13>1 2026-11-22T00:00:00Z h a - - - x [trace_id=4bf92f3577b34da6]"]))
+            await one.drained()
+            await tracer.stop(10)
+    first, second = sorted(receiver.named("batch"), key=lambda span: span.start_ns)
+    age = first.attributes.pop("logstreamd.age_seconds")
+    assert first.attributes == {
+        "logstreamd.input": "tcp",
+        "logstreamd.rows": 20,
+        "logstreamd.bytes": len(batch.data),
+        "logstreamd.batch": 1,
+        "logstreamd.spool_seq": 1,
+    }
+    assert age == pytest.approx(first.start_ns / 1e9 - batch.received_at[0] / 1e6)
+    assert (first.parent_id, first.failed) == ("", False)
+    assert first.trace_id != second.trace_id
+    parts = [span for span in receiver.spans if span.parent_id == first.span_id]
+    assert {span.trace_id for span in parts} == {first.trace_id}
+    encode, copy, commit = (only(parts, name) for name in ("encode", "COPY", "commit"))
+    assert first.start_ns <= encode.start_ns <= encode.end_ns <= copy.start_ns
+    assert copy.end_ns <= commit.start_ns <= commit.end_ns <= first.end_ns
+    assert (copy.kind, copy.attributes["logstreamd.rows"], copy.attributes["logstreamd.quarantined"]) == (
+        "client",
+        20,
+        0,
+    )
+    assert {span.trace_id for span in receiver.spans} == {first.trace_id, second.trace_id}  # no line's own
+
+
+async def test_an_attempt_that_failed_is_a_failed_part_of_its_batch(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    async with OtlpReceiver() as receiver, storing(database, workers=1) as one:
+        with traced(receiver.endpoint) as tracer, log_lines() as log:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
+                one.append(batch_of(["x"]))
+                async with asyncio.timeout(20):
+                    while not log.about("database trouble, will retry"):
+                        await asyncio.sleep(0.01)
+            await one.drained()
+            await tracer.stop(10)
+    batch = only(receiver.spans, "batch")
+    *failed, copied = sorted(receiver.named("COPY"), key=lambda span: span.start_ns)
+    assert failed
+    assert all(span.failed and span.attributes["error.type"] == "LockNotAvailableError" for span in failed)
+    assert not copied.failed
+    assert {span.parent_id for span in (*failed, copied)} == {batch.span_id}
+    assert not batch.failed
+    (line, *_) = log.about("database trouble, will retry")
+    assert (line["trace_id"], line["span_id"]) == (batch.trace_id, batch.span_id)
+
+
+async def test_lines_of_the_log_about_a_batch_say_which_one_it_is(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("ALTER TABLE logs ADD CHECK (message NOT LIKE 'poison%')")
+    async with storing(database, workers=1) as one:
+        with log_lines() as log:
+            one.append(batch_of(["good"]), batch_of(["poison"]), batch_of(["good"]))
+            await one.drained()
+    (line,) = log.about("rows refused by PostgreSQL are in the table quarantine")
+    assert (line["batch"], line["spool_seq"], line["input"], line["rows"]) == (2, 2, "tcp", 1)

@@ -1,64 +1,34 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import structlog
+from log_lines import LogLines, Terminal, log_lines
 from prometheus_client import CollectorRegistry
 
 from logstreamd.metrics import Metrics
-from logstreamd.ownlog import OwnLog, configure_log, writes_json
+from logstreamd.ownlog import writes_json
 from logstreamd.ownlog.repeats import LINES_AT_ONCE, RepeatLimiter
 
 HOSTILE = 'evil\x1b[2J\n{"event": "forged"}\r\0\x7f\x85\x9b\u2028\u2029\u202e\u2066\ud800'
 COLOURS = re.compile("\x1b\\[(0|1|2|22|3[1-6])m")
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-class Log:
-    """The log of the process, on a stream."""
-
-    def __init__(self, own_log: OwnLog, stream: io.StringIO) -> None:
-        self.own_log = own_log
-        self._stream = stream
-
-    @property
-    def text(self) -> str:
-        return self._stream.getvalue()
-
-    @property
-    def entries(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.text.splitlines()]
-
-
 @pytest.fixture
-def log_to(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Log]]:
+def log_to() -> Iterator[Callable[..., LogLines]]:
     """Configures the log onto a stream, and puts everything back."""
-    handlers = logging.root.handlers[:]
-
-    def configure(
-        log_format: str, *, level: str = "info", terminal: bool = False, repeats: RepeatLimiter | None = None
-    ) -> Log:
-        stream = Terminal() if terminal else io.StringIO()
-        monkeypatch.setattr(sys, "stderr", stream)
-        return Log(configure_log(level, log_format, repeats), stream)  # type: ignore[arg-type]
-
-    yield configure
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    logging.captureWarnings(False)
-    logging.root.handlers[:] = handlers
+    with ExitStack() as stack:
+        yield lambda log_format, *, level="info", **settings: stack.enter_context(
+            log_lines(log_format, level=level, **settings)
+        )
 
 
 def test_the_format_follows_the_terminal_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +38,7 @@ def test_the_format_follows_the_terminal_unless_it_is_said(monkeypatch: pytest.M
     assert [writes_json(one) for one in ("auto", "json", "console")] == [True, True, False]  # type: ignore[arg-type]
 
 
-def test_json_is_one_object_per_line_with_time_and_level(log_to: Callable[..., Log]) -> None:
+def test_json_is_one_object_per_line_with_time_and_level(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json")
     structlog.get_logger().warning("spool full", used_bytes=5)
     (entry,) = log.entries
@@ -76,7 +46,7 @@ def test_json_is_one_object_per_line_with_time_and_level(log_to: Callable[..., L
     assert entry == {"event": "spool full", "level": "warning", "used_bytes": 5}
 
 
-def test_what_is_less_severe_is_not_written(log_to: Callable[..., Log]) -> None:
+def test_what_is_less_severe_is_not_written(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json", level="warning")
     structlog.get_logger().info("quiet")
     assert log.text == ""
@@ -85,7 +55,7 @@ def test_what_is_less_severe_is_not_written(log_to: Callable[..., Log]) -> None:
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_hostile_value_can_neither_forge_a_line_nor_drive_a_terminal(
-    log_to: Callable[..., Log], log_format: str, terminal: bool
+    log_to: Callable[..., LogLines], log_format: str, terminal: bool
 ) -> None:
     log = log_to(log_format, terminal=terminal)
     structlog.get_logger().warning("connection refused", peer=HOSTILE, several=[HOSTILE], named={HOSTILE: HOSTILE})
@@ -93,7 +63,7 @@ def test_a_hostile_value_can_neither_forge_a_line_nor_drive_a_terminal(
     assert written.isprintable(), ascii(written)
 
 
-def test_a_traceback_has_lines_of_its_own_and_none_that_somebody_else_wrote(log_to: Callable[..., Log]) -> None:
+def test_a_traceback_has_lines_of_its_own_and_none_that_somebody_else_wrote(log_to: Callable[..., LogLines]) -> None:
     log = log_to("console")
     try:
         raise ValueError(HOSTILE)
@@ -105,7 +75,9 @@ def test_a_traceback_has_lines_of_its_own_and_none_that_somebody_else_wrote(log_
     assert f"{__file__}:" in others[1]
 
 
-def test_an_exception_in_json_is_what_was_raised_and_its_causes_without_variables(log_to: Callable[..., Log]) -> None:
+def test_an_exception_in_json_is_what_was_raised_and_its_causes_without_variables(
+    log_to: Callable[..., LogLines],
+) -> None:
     log = log_to("json")
     password = "hunter2"
     try:
@@ -130,7 +102,7 @@ def raise_at_depth(depth: int) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_line_has_an_end_whatever_is_in_it(log_to: Callable[..., Log], log_format: str) -> None:
+def test_a_line_has_an_end_whatever_is_in_it(log_to: Callable[..., LogLines], log_format: str) -> None:
     log = log_to(log_format)
     endless: list[Any] = []
     endless.append(endless)
@@ -149,14 +121,14 @@ def test_a_line_has_an_end_whatever_is_in_it(log_to: Callable[..., Log], log_for
         assert len(names["name1"]) == 1_000
 
 
-def test_numbers_that_json_does_not_know_are_texts(log_to: Callable[..., Log]) -> None:
+def test_numbers_that_json_does_not_know_are_texts(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json")
     structlog.get_logger().info("alert", value=float("nan"), limit=float("-inf"), most=1.5)
     assert {"value": "nan", "limit": "-inf", "most": 1.5}.items() <= log.entries[0].items()
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_lines_of_other_libraries_take_the_same_way(log_to: Callable[..., Log], log_format: str) -> None:
+def test_lines_of_other_libraries_take_the_same_way(log_to: Callable[..., LogLines], log_format: str) -> None:
     log = log_to(log_format)
     logging.getLogger("aiohttp.server").error("cannot answer %s", HOSTILE)
     logging.getLogger("asyncio").info("of no interest to anybody")
@@ -170,7 +142,7 @@ def test_lines_of_other_libraries_take_the_same_way(log_to: Callable[..., Log], 
         assert second["event"] == "two %s %s ('words, one given',)"
 
 
-def test_an_exception_of_another_library_is_structured_too(log_to: Callable[..., Log]) -> None:
+def test_an_exception_of_another_library_is_structured_too(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json")
     try:
         raise ValueError("theirs")
@@ -179,7 +151,7 @@ def test_an_exception_of_another_library_is_structured_too(log_to: Callable[...,
     assert log.entries[0]["exception"][0]["exc_value"] == "theirs"
 
 
-def test_a_warning_of_python_is_a_line_like_all_others(log_to: Callable[..., Log]) -> None:
+def test_a_warning_of_python_is_a_line_like_all_others(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -190,7 +162,7 @@ def test_a_warning_of_python_is_a_line_like_all_others(log_to: Callable[..., Log
     assert "old\\nfashioned" in entry["event"]
 
 
-def test_a_line_has_the_context_it_is_written_in(log_to: Callable[..., Log]) -> None:
+def test_a_line_has_the_context_it_is_written_in(log_to: Callable[..., LogLines]) -> None:
     log = log_to("json")
     with structlog.contextvars.bound_contextvars(request_id="7f3a", input="tcp"):
         structlog.get_logger().info("inside", input="udp")
@@ -200,7 +172,7 @@ def test_a_line_has_the_context_it_is_written_in(log_to: Callable[..., Log]) -> 
     assert "request_id" not in outside
 
 
-def test_a_retry_is_not_logged_each_time(log_to: Callable[..., Log]) -> None:
+def test_a_retry_is_not_logged_each_time(log_to: Callable[..., LogLines]) -> None:
     import stamina
 
     log = log_to("json")
@@ -215,7 +187,7 @@ def count(registry: CollectorRegistry, name: str, level: str) -> float | None:
     return registry.get_sample_value(f"logstreamd_{name}_total", {"level": level})
 
 
-def test_lines_are_counted_by_level_and_repeated_ones_left_out_and_counted_too(log_to: Callable[..., Log]) -> None:
+def test_lines_are_counted_by_level_and_repeated_ones_left_out_and_counted_too(log_to: Callable[..., LogLines]) -> None:
     metrics = Metrics(version="test", wire="python")
     now = [0.0]
     log = log_to("json", repeats=RepeatLimiter(lambda: now[0]))
@@ -233,7 +205,7 @@ def test_lines_are_counted_by_level_and_repeated_ones_left_out_and_counted_too(l
     assert log.entries[-1]["suppressed"] == 100 - LINES_AT_ONCE
 
 
-def test_what_was_left_out_is_said_also_when_the_flood_is_over(log_to: Callable[..., Log]) -> None:
+def test_what_was_left_out_is_said_also_when_the_flood_is_over(log_to: Callable[..., LogLines]) -> None:
     now = [0.0]
     log = log_to("json", repeats=RepeatLimiter(lambda: now[0]))
     for _ in range(9):

@@ -1,27 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
-from otlp_receiver import OtlpReceiver, only
+from otlp_receiver import OtlpReceiver, only, traced
 
 from logstreamd import tracing
 
+TraceTo = Callable[..., "Traced"]
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    logger = logging.getLogger("opentelemetry")
-    yield
-    tracing.use(tracing.NO_TRACER)
-    logger.handlers[:], logger.propagate = [], True
 
 
 @pytest.fixture
@@ -33,28 +27,25 @@ async def receiver() -> AsyncIterator[OtlpReceiver]:
 class Traced:
     """A tracer in use, and what it lost."""
 
-    def __init__(self, endpoint: str, *, sample_ratio: float = 1.0, monotonic: Callable[[], float] = time.monotonic):
-        otel = pytest.importorskip("logstreamd.tracing.otel", reason="the extra otel is not installed")
+    def __init__(self, stack: ExitStack, endpoint: str, **settings: Any) -> None:
         self.lost = 0
-        self.tracer = otel.OtelTracer(
-            endpoint=endpoint,
-            service_name="logs",
-            sample_ratio=sample_ratio,
-            timeout_seconds=1.0,
-            on_lost=self._on_lost,
-            monotonic=monotonic,
-        )
-        tracing.use(self.tracer)
+        self.tracer = stack.enter_context(traced(endpoint, on_lost=self._on_lost, **settings))
 
     def _on_lost(self, spans: int) -> None:
         self.lost += spans
+
+
+@pytest.fixture
+def trace_to() -> Iterator[Callable[..., Traced]]:
+    with ExitStack() as stack:
+        yield partial(Traced, stack)
 
 
 def test_nothing_happens_while_tracing_is_off() -> None:
     with tracing.span("batch", attributes={"rows": 1}, carrier={"traceparent": PARENT}) as span:
         span.set("rows", 2)
         span.fail("TimeoutError")
-        tracing.record("encode", 1, 2)
+        tracing.record("encode", started_ns=1, ended_ns=2)
         assert tracing.outgoing_headers() == {}
         assert tracing.current_ids() == {}
 
@@ -69,11 +60,11 @@ def test_the_sdk_is_not_loaded_while_tracing_is_off() -> None:
     assert answer.stdout == "False\n"
 
 
-async def test_spans_arrive_with_their_parents_ids_and_attributes(receiver: OtlpReceiver) -> None:
-    traced = Traced(receiver.endpoint)
+async def test_spans_arrive_with_their_parents_ids_and_attributes(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
+    traced = trace_to(receiver.endpoint)
     before = time.time_ns()
     with tracing.span("batch", attributes={"input": "udp", "rows": 3}, started_ns=before - 1_000) as batch:
-        tracing.record("encode", before - 500, before - 400, {"rows": 3})
+        tracing.record("encode", started_ns=before - 500, ended_ns=before - 400, attributes={"rows": 3})
         with tracing.span("COPY", "client"):
             await asyncio.sleep(0)
         batch.set("age", 0.5)
@@ -94,8 +85,10 @@ async def test_spans_arrive_with_their_parents_ids_and_attributes(receiver: Otlp
 
 
 @pytest.mark.parametrize("header", ["traceparent", "Traceparent", "TRACEPARENT"])
-async def test_a_request_continues_the_trace_of_whoever_sent_it(receiver: OtlpReceiver, header: str) -> None:
-    traced = Traced(receiver.endpoint, sample_ratio=0.0)  # the sender decided that it is kept
+async def test_a_request_continues_the_trace_of_whoever_sent_it(
+    receiver: OtlpReceiver, trace_to: TraceTo, header: str
+) -> None:
+    traced = trace_to(receiver.endpoint, sample_ratio=0.0)  # the sender decided that it is kept
     with tracing.span("GET /status", "server", carrier={header: PARENT, "Host": "x"}):
         ids = tracing.current_ids()
         assert tracing.outgoing_headers() == {"traceparent": f"00-{ids['trace_id']}-{ids['span_id']}-01"}
@@ -117,8 +110,10 @@ async def test_a_request_continues_the_trace_of_whoever_sent_it(receiver: OtlpRe
         "x" * 10_000,
     ],
 )
-async def test_a_header_that_is_no_context_begins_a_new_trace(receiver: OtlpReceiver, header: str) -> None:
-    traced = Traced(receiver.endpoint)
+async def test_a_header_that_is_no_context_begins_a_new_trace(
+    receiver: OtlpReceiver, trace_to: TraceTo, header: str
+) -> None:
+    traced = trace_to(receiver.endpoint)
     with tracing.span("GET /status", "server", carrier={"traceparent": header}):
         assert re.fullmatch("[0-9a-f]{32}", tracing.current_ids()["trace_id"])
     await traced.tracer.stop(10)
@@ -127,8 +122,8 @@ async def test_a_header_that_is_no_context_begins_a_new_trace(receiver: OtlpRece
     assert span.trace_id != PARENT[3:35]
 
 
-async def test_only_the_wanted_part_of_traces_is_kept(receiver: OtlpReceiver) -> None:
-    traced = Traced(receiver.endpoint, sample_ratio=0.0)
+async def test_only_the_wanted_part_of_traces_is_kept(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
+    traced = trace_to(receiver.endpoint, sample_ratio=0.0)
     with tracing.span("batch"):
         assert "trace_id" in tracing.current_ids()  # lines of the log can still be told together
     with tracing.span("kept", carrier={"traceparent": PARENT}):
@@ -137,8 +132,10 @@ async def test_only_the_wanted_part_of_traces_is_kept(receiver: OtlpReceiver) ->
     assert [span.name for span in receiver.spans] == ["kept"]
 
 
-async def test_what_is_raised_inside_makes_a_failed_span_without_its_text(receiver: OtlpReceiver) -> None:
-    traced = Traced(receiver.endpoint)
+async def test_what_is_raised_inside_makes_a_failed_span_without_its_text(
+    receiver: OtlpReceiver, trace_to: TraceTo
+) -> None:
+    traced = trace_to(receiver.endpoint)
     with pytest.raises(ValueError), tracing.span("COPY"):
         raise ValueError("a row of somebody")
     with pytest.raises(asyncio.CancelledError), tracing.span("GET /tail"):
@@ -150,8 +147,8 @@ async def test_what_is_raised_inside_makes_a_failed_span_without_its_text(receiv
     assert "somebody" not in repr(receiver.spans)
 
 
-async def test_tasks_do_not_mix_their_spans(receiver: OtlpReceiver) -> None:
-    traced = Traced(receiver.endpoint)
+async def test_tasks_do_not_mix_their_spans(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
+    traced = trace_to(receiver.endpoint)
 
     async def work(name: str) -> None:
         with tracing.span(name):
@@ -166,19 +163,23 @@ async def test_tasks_do_not_mix_their_spans(receiver: OtlpReceiver) -> None:
         assert (outer.parent_id, inner.parent_id) == ("", outer.span_id)
 
 
-async def test_headers_come_from_the_environment(receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_come_from_the_environment(
+    receiver: OtlpReceiver, trace_to: TraceTo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=Bearer%20t0ken")
-    traced = Traced(receiver.endpoint)
+    traced = trace_to(receiver.endpoint)
     with tracing.span("batch"):
         pass
     await traced.tracer.stop(10)
     assert receiver.headers[0]["authorization"] == "Bearer t0ken"
 
 
-async def test_a_receiver_that_is_away_is_a_line_a_minute_and_one_when_it_is_back(receiver: OtlpReceiver) -> None:
+async def test_a_receiver_that_is_away_is_a_line_a_minute_and_one_when_it_is_back(
+    receiver: OtlpReceiver, trace_to: TraceTo
+) -> None:
     now = [0.0]
     receiver.status = 500
-    traced = Traced(receiver.endpoint, monotonic=lambda: now[0])
+    traced = trace_to(receiver.endpoint, monotonic=lambda: now[0])
     exporter: Any = traced.tracer._exporter
     span = {"name": "batch"}
 
@@ -206,11 +207,11 @@ async def test_a_receiver_that_is_away_is_a_line_a_minute_and_one_when_it_is_bac
     await traced.tracer.stop(10)
 
 
-async def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(receiver: OtlpReceiver) -> None:
+async def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
     from logstreamd.tracing.otel import QUEUE_SPANS
 
     receiver.gate.clear()
-    traced = Traced(receiver.endpoint)
+    traced = trace_to(receiver.endpoint)
     for _ in range(2 * QUEUE_SPANS):
         with tracing.span("batch"):
             pass
@@ -220,9 +221,9 @@ async def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(receiver: O
     assert len(receiver.spans) == 2 * QUEUE_SPANS - traced.lost
 
 
-async def test_a_stop_does_not_wait_for_a_receiver_that_hangs(receiver: OtlpReceiver) -> None:
+async def test_a_stop_does_not_wait_for_a_receiver_that_hangs(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
     receiver.gate.clear()
-    traced = Traced(receiver.endpoint)
+    traced = trace_to(receiver.endpoint)
     with tracing.span("batch"):
         pass
     with structlog.testing.capture_logs() as logs:
@@ -230,10 +231,10 @@ async def test_a_stop_does_not_wait_for_a_receiver_that_hangs(receiver: OtlpRece
     assert [entry["event"] for entry in logs] == ["traces were not sent in time"]
 
 
-async def test_a_line_of_the_log_has_the_ids_of_its_span(receiver: OtlpReceiver) -> None:
+async def test_a_line_of_the_log_has_the_ids_of_its_span(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
     from logstreamd.ownlog.output import add_trace_ids
 
-    traced = Traced(receiver.endpoint)
+    traced = trace_to(receiver.endpoint)
     with tracing.span("GET /status", "server", carrier={"traceparent": PARENT}):
         entry = add_trace_ids(None, "info", {"event": "inside"})
     outside = add_trace_ids(None, "info", {"event": "outside"})

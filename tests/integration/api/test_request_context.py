@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
-import logging
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
 from aiohttp import web
-from otlp_receiver import OtlpReceiver, only
+from log_lines import LogLines, log_lines
+from otlp_receiver import OtlpReceiver, only, traced
 
-from logstreamd import tracing
 from logstreamd.api.application import HttpServer
 from logstreamd.api.errors import errors_as_json
 from logstreamd.api.request_context import in_context, name_request
-from logstreamd.ownlog import configure_log
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Lines:
-    """What the log has."""
-
-    def __init__(self, stream: io.StringIO) -> None:
-        self._stream = stream
-
-    def about(self, event: str) -> list[dict[str, Any]]:
-        entries = [json.loads(line) for line in self._stream.getvalue().splitlines()]
-        return [entry for entry in entries if entry["event"] == event]
-
-
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    handlers = logging.root.handlers[:]
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    configure_log("debug", "json")
-    yield Lines(stream)
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    logging.root.handlers[:] = handlers
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[OtlpReceiver]:
-    logger = logging.getLogger("opentelemetry")
-    async with OtlpReceiver() as receiver:
-        yield receiver
-    tracing.use(tracing.NO_TRACER)
-    logger.handlers[:], logger.propagate = [], True
+def log() -> Iterator[LogLines]:
+    with log_lines() as lines:
+        yield lines
 
 
 class Handlers:
@@ -113,7 +82,7 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
         "x" * 128,
     ],
 )
-async def test_an_id_that_the_client_has_is_the_requests_id(api: Any, log: Lines, named: str) -> None:
+async def test_an_id_that_the_client_has_is_the_requests_id(api: Any, log: LogLines, named: str) -> None:
     async with api.client.get(f"{api.url}/health", headers={"X-Request-Id": named}) as answer:
         assert answer.headers["X-Request-Id"] == named
     (line,) = log.about("request")
@@ -121,7 +90,7 @@ async def test_an_id_that_the_client_has_is_the_requests_id(api: Any, log: Lines
 
 
 @pytest.mark.parametrize("named", ["", "x" * 129, "two words", 'a"b', "<script>", "naïve", "a\tb", "%0a", "a;b"])
-async def test_an_id_that_is_none_is_replaced(api: Any, log: Lines, named: str) -> None:
+async def test_an_id_that_is_none_is_replaced(api: Any, log: LogLines, named: str) -> None:
     async with api.client.get(f"{api.url}/health", headers={"X-Request-Id": named}) as answer:
         made = answer.headers["X-Request-Id"]
     assert re.fullmatch("[0-9a-f]{16}", made)
@@ -137,7 +106,7 @@ async def test_every_request_has_an_id_of_its_own_whatever_the_answer(api: Any) 
     assert len(ids) == 4
 
 
-async def test_lines_of_a_request_have_its_id_and_no_others(serve: Any, log: Lines, api: Any) -> None:
+async def test_lines_of_a_request_have_its_id_and_no_others(serve: Any, log: LogLines, api: Any) -> None:
     url = await serve(Handlers())
 
     async def ask(number: int) -> None:
@@ -155,7 +124,7 @@ async def test_a_stream_has_an_id_as_well(serve: Any, api: Any) -> None:
         assert answer.headers["X-Request-Id"] == "s1"
 
 
-async def test_the_line_about_a_request_says_nothing_of_what_was_asked(serve: Any, log: Lines, api: Any) -> None:
+async def test_the_line_about_a_request_says_nothing_of_what_was_asked(serve: Any, log: LogLines, api: Any) -> None:
     url = await serve(Handlers())
     async with api.client.get(f"{url}/log/secret-path?token=secret-value", headers={"X-Secret": "secret-header"}):
         pass
@@ -173,7 +142,7 @@ async def test_the_line_about_a_request_says_nothing_of_what_was_asked(serve: An
     }
 
 
-async def test_a_bug_is_found_by_the_id_of_its_request(serve: Any, log: Lines, api: Any) -> None:
+async def test_a_bug_is_found_by_the_id_of_its_request(serve: Any, log: LogLines, api: Any) -> None:
     async with api.client.get(f"{await serve(Handlers())}/fail/1", headers={"X-Request-Id": "bug-1"}) as answer:
         assert (answer.status, answer.headers["X-Request-Id"]) == (500, "bug-1")
     (line,) = log.about("request failed")
@@ -181,7 +150,7 @@ async def test_a_bug_is_found_by_the_id_of_its_request(serve: Any, log: Lines, a
     assert line["exception"][0]["exc_type"] == "ZeroDivisionError"
 
 
-async def test_a_client_that_goes_away_leaves_a_line_without_a_status(serve: Any, log: Lines, api: Any) -> None:
+async def test_a_client_that_goes_away_leaves_a_line_without_a_status(serve: Any, log: LogLines, api: Any) -> None:
     handlers = Handlers()
     url = await serve(handlers)
     asking = asyncio.create_task(api.client.get(f"{url}/hang/1"))
@@ -193,23 +162,18 @@ async def test_a_client_that_goes_away_leaves_a_line_without_a_status(serve: Any
     assert log.about("request")[0]["status"] is None
 
 
-async def test_a_request_is_a_span_of_its_clients_trace(
-    serve: Any, log: Lines, api: Any, receiver: OtlpReceiver
-) -> None:
-    otel = pytest.importorskip("logstreamd.tracing.otel", reason="the extra otel is not installed")
-    tracer = otel.OtelTracer(
-        endpoint=receiver.endpoint, service_name="logs", sample_ratio=1.0, timeout_seconds=1.0, on_lost=lambda _: None
-    )
-    tracing.use(tracer)
+async def test_a_request_is_a_span_of_its_clients_trace(serve: Any, log: LogLines, api: Any) -> None:
     url = await serve(Handlers())
-    for path, method, headers in (
-        ("/log/1?q=secret", "GET", {"traceparent": PARENT}),
-        ("/fail/1", "GET", {}),
-        ("/nowhere/secret", "PROPFIND", {}),
-    ):
-        async with api.client.request(method, url + path, headers=headers):
-            pass
-    await tracer.stop(10)
+    async with OtlpReceiver() as receiver:
+        with traced(receiver.endpoint) as tracer:
+            for path, method, headers in (
+                ("/log/1?q=secret", "GET", {"traceparent": PARENT}),
+                ("/fail/1", "GET", {}),
+                ("/nowhere/secret", "PROPFIND", {}),
+            ):
+                async with api.client.request(method, url + path, headers=headers):
+                    pass
+            await tracer.stop(10)
     asked = only(receiver.spans, "GET /log/{id}")
     assert (asked.kind, asked.trace_id, asked.parent_id, asked.failed) == ("server", PARENT[3:35], PARENT[36:52], False)
     assert asked.attributes == {
