@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
+from logstreamd import tracing
 from logstreamd.alerts.clock import Clock
 from logstreamd.alerts.evaluator import Evaluator
 from logstreamd.alerts.journal import JournalError
@@ -124,17 +126,26 @@ class Scheduler:
                 self._evaluator.fail(watched, instant, term, f"the database is away: {problem}")
                 continue
             watched.busy = True
-            task = asyncio.create_task(self._evaluate(watched, instant, term), name=f"alert {watched.rule.alert}")
+            work = self._evaluate_in_context(watched, group.group.name, instant, term)
+            task = asyncio.create_task(work, name=f"alert {watched.rule.alert}")
             self._evaluations.add(task)
             task.add_done_callback(self._evaluations.discard)
 
-    async def _evaluate(self, watched: Watched, instant: datetime, term: int) -> None:
+    async def _evaluate_in_context(self, watched: Watched, group: str, instant: datetime, term: int) -> None:
+        """Evaluate a rule; lines of the log that it causes say which one it is."""
+        with bound_contextvars(rule=watched.rule.alert, group=group):
+            await self._evaluate(watched, group, instant, term)
+
+    async def _evaluate(self, watched: Watched, group: str, instant: datetime, term: int) -> None:
+        attributes = {"logstreamd.rule": watched.rule.alert, "logstreamd.group": group}
         try:
             async with self._lanes.take(slow=watched.slow):
                 if self._lead.term == term:
-                    await self._evaluator.evaluate(watched, instant, term)
+                    with tracing.span("rule", attributes=attributes) as span:
+                        await self._evaluator.evaluate(watched, instant, term)
+                        span.set("logstreamd.outcome", "failed" if watched.state.problem else "ok")
         except Exception as defect:  # a bug of ours in one rule: the others, and receiving, must go on
-            _log.exception("a rule could not be evaluated", rule=watched.rule.alert)
+            _log.exception("a rule could not be evaluated")
             self._evaluator.fail(watched, instant, term, f"internal error: {defect!r}")
         finally:
             watched.busy = False

@@ -22,17 +22,19 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver
 
-from logstreamd import __version__
+from logstreamd import __version__, tracing
 from logstreamd.alerts.notify.addresses import refusal
 from logstreamd.alerts.notify.notifier import RejectedError, UnavailableError
 
 __all__ = ["HttpClient"]
 
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"logstreamd/{__version__}"}
 _SHOWN_BYTES = 300  # of an answer that says no: a sentence for the log
 _RETRIED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -91,13 +93,17 @@ class HttpClient:
             raise UnavailableError(f"no answer: {type(problem).__name__}") from None
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        everything = {"Content-Type": "application/json", "User-Agent": f"logstreamd/{__version__}", **headers}
-        response = await self._open_session().post(url, data=body, headers=everything, allow_redirects=False)
-        try:
-            if not 200 <= response.status < 300:
-                raise await _refused(response)
-        finally:
-            response.close()  # with its connection: whatever else is in the answer is not read
+        # Of the URL only the host: the rest may be a secret.
+        about = {"http.request.method": "POST", "server.address": urlsplit(url).hostname or ""}
+        with tracing.span("POST", "client", attributes=about) as span:
+            everything = {**_HEADERS, **headers, **tracing.outgoing_headers()}
+            response = await self._open_session().post(url, data=body, headers=everything, allow_redirects=False)
+            span.set("http.response.status_code", response.status)
+            try:
+                if not 200 <= response.status < 300:
+                    raise await _refused(response)
+            finally:
+                response.close()  # with its connection: whatever else is in the answer is not read
 
     def _open_session(self) -> aiohttp.ClientSession:
         """Return the session; it has to be made on the event loop."""

@@ -16,6 +16,7 @@ import pytest
 import trustme
 from aiohttp import web
 from alerting import firing, message_of
+from otlp_receiver import OtlpReceiver, traced
 from webhook_receiver import WebhookReceiver, hang, megabytes, says
 
 from logstreamd.alerts.notify.http_client import HttpClient
@@ -55,6 +56,30 @@ async def test_a_message_arrives_as_it_was_made(webhook: WebhookNotifier, receiv
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["User-Agent"].startswith("logstreamd/")
     assert "X-Logstreamd-Signature" not in request.headers
+    assert "traceparent" not in request.headers
+
+
+async def test_while_traces_are_on_the_receiver_is_told_which_span_it_is_in(
+    webhook: WebhookNotifier, receiver: WebhookReceiver
+) -> None:
+    receiver.answers = [says(200), says(503)]
+    async with OtlpReceiver() as traces:
+        with traced(traces.endpoint) as tracer:
+            await webhook.send(MESSAGE)
+            with pytest.raises(UnavailableError):
+                await webhook.send(MESSAGE)
+            await tracer.stop(10)
+    delivered, refused = sorted(traces.named("POST"), key=lambda span: span.start_ns)
+    version, trace_id, span_id, flags = receiver.received[0].headers["traceparent"].split("-")
+    assert (version, trace_id, span_id, int(flags) & 1) == ("00", delivered.trace_id, delivered.span_id, 1)
+    assert (delivered.kind, delivered.failed) == ("client", False)
+    assert delivered.attributes == {
+        "http.request.method": "POST",
+        "server.address": "127.0.0.1",
+        "http.response.status_code": 200,
+    }
+    assert (refused.failed, refused.attributes["http.response.status_code"]) == (True, 503)
+    assert "/hook" not in repr(traces.spans)
 
 
 async def test_a_signed_message_can_be_verified_and_is_signed_anew_each_time(
