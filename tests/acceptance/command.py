@@ -28,10 +28,10 @@ def _environment(url: str, **variables: str) -> dict[str, str]:
 
 
 def ask(
-    daemon: DaemonProcess | str, *arguments: str, output: int = subprocess.PIPE
+    daemon: DaemonProcess | str, *arguments: str, output: int = subprocess.PIPE, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    environment = _environment(daemon if isinstance(daemon, str) else daemon.url)
+    environment = _environment(daemon if isinstance(daemon, str) else daemon.url, **variables)
     return subprocess.run(
         _command(arguments),
         env=environment,
@@ -84,13 +84,15 @@ class Running:
 
 
 @contextmanager
-def running(url: str, directory: Path, *arguments: str) -> Iterator[Running]:
+def running(url: str, directory: Path, *arguments: str, **variables: str) -> Iterator[Running]:
     """Let a command run while the block does."""
     output, errors = directory / "output", directory / "errors"
     with (
         output.open("wb") as out,
         errors.open("wb") as err,
-        subprocess.Popen(_command(arguments), env=_environment(url), cwd="/", stdout=out, stderr=err) as process,
+        subprocess.Popen(
+            _command(arguments), env=_environment(url, **variables), cwd="/", stdout=out, stderr=err
+        ) as process,
     ):
         try:
             yield Running(process, output, errors)
