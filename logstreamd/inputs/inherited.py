@@ -8,7 +8,6 @@ never unlinks a path. A socket that nobody borrows would swallow messages in sil
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +62,7 @@ class InheritedSockets:
             stream = one.sock.type == socket.SOCK_STREAM
             if stream and not one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 message = f"the inherited socket {one.name!r} does not listen: its unit must have Accept=no"
-                raise OSError(errno.EINVAL, message)
+                raise OSError(message)
 
     def borrow(self, kind: socket.SocketKind, addresses: Sequence[tuple[Any, ...]]) -> list[socket.socket]:
         """Return copies of the sockets of a kind that are bound to some of ``addresses``, in their order.
@@ -101,7 +100,7 @@ class InheritedSockets:
             sockets = ", ".join(map(_described, idle))
             advice = "; ".join(sorted({_advice(one) for one in idle}))
             message = f"nothing reads the inherited sockets {sockets}: {advice}, or take them out of the socket unit"
-            raise OSError(errno.EDESTADDRREQ, message)
+            raise OSError(message)
 
 
 def _described(one: _Inherited) -> str:

@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 
 import yaml
 
+from tests.acceptance.service_manager import ServiceManager
+
 __all__ = ["Answer", "DaemonProcess", "wait_for"]
 
 PROJECT = Path(__file__).parents[2]
@@ -77,6 +79,7 @@ class DaemonProcess:
         inputs: the section of the configuration.
         settings: other sections of the configuration.
         environment: variables besides ours.
+        service_manager: starts it in place of us, with sockets that are open already.
     """
 
     def __init__(
@@ -87,10 +90,12 @@ class DaemonProcess:
         inputs: Sequence[Mapping[str, Any]] = LOOPBACK,
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        service_manager: ServiceManager | None = None,
     ) -> None:
         self.config_file = state_dir.with_name(f"{state_dir.name}.yaml")
         self._log_file = state_dir.with_name(f"{state_dir.name}.log")
         self.environment = environment or {}
+        self._service_manager = service_manager or ServiceManager()
         self._process: subprocess.Popen[bytes] | None = None
         self._http = ""
         self.token = ""
@@ -143,8 +148,11 @@ class DaemonProcess:
         with self._log_file.open("ab") as log:
             self._starts = len(self._start_lines())
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "logstreamd", "run", "--config", str(self.config_file)],
-                env={**variables, "PYTHONPATH": str(PROJECT), **self.environment},
+                self._service_manager.command(
+                    [sys.executable, "-m", "logstreamd", "run", "--config", str(self.config_file)]
+                ),
+                env={**variables, "PYTHONPATH": str(PROJECT), **self._service_manager.variables, **self.environment},
+                pass_fds=self._service_manager.descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
