@@ -212,7 +212,13 @@ class _Daemon:
         def status() -> dict[str, Any]:
             access = "open" if serving.access.is_open else "tokens"
             config = self._reloader.status()
-            return {**report.status(), "access": access, "alerts": alerting.status(), "config": config}
+            return {
+                **report.status(),
+                "access": access,
+                "held_back": {**intake.held_back(), **serving.held_back()},
+                "alerts": alerting.status(),
+                "config": config,
+            }
 
         serving = Serving(
             self._material,

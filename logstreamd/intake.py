@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -71,6 +72,11 @@ class Intake:
     def listening(self) -> list[str]:
         """Where messages can be sent to, and what is followed, for people."""
         return [f"{_TYPES[type(one)]} {where}" for one in self.inputs for where in one.endpoints]
+
+    def held_back(self) -> dict[str, list[dict[str, Any]]]:
+        """Return from whom most was kept, for each input that kept something from anybody."""
+        found = {one.name: one.admission.top() for one in self.inputs if not isinstance(one, FileInput)}
+        return {name: top for name, top in found.items() if top}
 
     def policy_of(self, name: str) -> Policy:
         """Return how the messages of an input are read; also of one that is no longer configured."""

@@ -29,7 +29,7 @@ CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown", "tls_on_plain_port", "t
 ROTATION_KINDS = ("renamed", "truncated")
 """How a followed file was rotated: the closed set of the label ``kind``."""
 
-HTTP_DENIAL_REASONS = ("host", "token_missing", "token_unknown", "scope_missing")
+HTTP_DENIAL_REASONS = ("address", "host", "token_missing", "token_unknown", "scope_missing")
 """Why a request was turned away before anybody read it: the closed set of the label ``reason``."""
 
 TAIL_SKIP_REASONS = ("slow", "unread")

@@ -27,6 +27,7 @@ from logstreamd.api.openapi import OpenApiResource
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
+from logstreamd.config import HTTP_INPUT
 from logstreamd.intake import Intake
 from logstreamd.material import Material
 from logstreamd.metrics import Metrics
@@ -85,6 +86,11 @@ class Serving:
     def endpoints(self) -> list[str]:
         """Where it listens."""
         return self._server.endpoints if self._server is not None else []
+
+    def held_back(self) -> dict[str, list[dict[str, Any]]]:
+        """Return from which clients most was kept, if there are any."""
+        top = self.access.admission.top()
+        return {HTTP_INPUT: top} if top else {}
 
     async def start(
         self,
@@ -148,7 +154,7 @@ class Serving:
         http = self._http
         reader = LogReader(database)
         return [
-            IngestResource(self._intake.build_http_input()),
+            IngestResource(self._intake.build_http_input(), self.access.admission),
             LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
             TailResource(follower, reader, max_rows=http.max_rows),
             *statistics_resources(database, reader),

@@ -3,13 +3,14 @@
 ==== ========================================================================= ======
 step what is checked                                                           status
 ==== ========================================================================= ======
-1    ``Host`` is a name of this server                                         421
-2    an OPTIONS of a browser is answered for the origins that are listed       204
-3    the token is known                                                        401
-4    it has one of the scopes of the resource (:mod:`.permissions`)            403
+1    the address may ask (``/health`` may be asked from everywhere)            403
+2    ``Host`` is a name of this server                                         421
+3    an OPTIONS of a browser is answered for the origins that are listed       204
+4    the token is known                                                        401
+5    it has one of the scopes of the resource (:mod:`.permissions`)            403
 ==== ========================================================================= ======
 
-Without any tokens everybody passes 3 and 4. What is in force can be replaced at any time, all of it at once.
+Without any tokens everybody passes 4 and 5. What is in force can be replaced at any time, all of it at once.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from logstreamd.api.denials import Denials
 from logstreamd.api.errors import error_answer
 from logstreamd.api.origins import is_loopback, is_served, mark_answer, preflight_answer, served_hosts
 from logstreamd.api.permissions import OPEN, scopes_of
-from logstreamd.config import HttpConfig
+from logstreamd.config import HTTP_INPUT, HttpConfig
+from logstreamd.inputs.admission import Admission, admission_settings
 from logstreamd.metrics import Metrics
 from logstreamd.tokens import Scope, Token, TokenSet
 
 __all__ = ["KNOWN", "Access", "wait_with_body"]
 
 _log = structlog.get_logger(__name__)
+
+_HEALTH_PATH = "/health"  # whoever asks from outside whether the process lives learns nothing else
 
 KNOWN: web.RequestKey[bool] = web.RequestKey("known", bool)
 """Whether the client may be told what is wrong with the daemon: it has brought a token, or needs none."""
@@ -67,6 +71,8 @@ class Access:
     """
 
     def __init__(self, http: HttpConfig, tokens: TokenSet, metrics: Metrics) -> None:
+        self.admission = Admission(HTTP_INPUT, metrics, **admission_settings(http))
+        """Which addresses may ask, and how much each of them may send."""
         self._denials = Denials(metrics)
         self._passed: dict[int, tuple[Token | None, asyncio.BaseTransport | None]] = {}
         """Requests that are being answered."""
@@ -85,6 +91,7 @@ class Access:
 
     def apply(self, http: HttpConfig, tokens: TokenSet) -> None:
         """Put other rules in force for requests to come, and end what tokens that are gone have going on."""
+        self.admission.apply(**admission_settings(http))
         hosts = served_hosts(http.listen, http.allowed_hosts)
         self._rules = _Rules(tokens, hosts, frozenset(http.cors_origins))
         if self.is_open:
@@ -97,6 +104,8 @@ class Access:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Hand a request on, or turn it away."""
         rules = self._rules
+        if request.path != _HEALTH_PATH and not self.admission.admits(request.remote or ""):
+            return self._refuse_address(request)
         if rules.hosts is not None and not is_served(request, rules.hosts):
             return self._refuse_host(request)
         if (answer := preflight_answer(request, rules.origins)) is not None:
@@ -123,6 +132,10 @@ class Access:
             return await handler(request)
         finally:
             del self._passed[id(request)]
+
+    def _refuse_address(self, request: web.Request) -> web.Response:
+        self._denials.tell(request, "address")
+        return error_answer(403, "address_not_allowed", "http.allow does not have the address of this request")
 
     def _refuse_host(self, request: web.Request) -> web.Response:
         host = request.headers["Host"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 
 from aiohttp import web
 
@@ -10,7 +11,9 @@ from logstreamd import faults
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
 from logstreamd.inputs.addresses import peer_address
+from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.http import BusyError, HttpInput, KeyReusedError, NoRoomError
+from logstreamd.inputs.sources import Source
 from logstreamd.wire.inflate import ENCODINGS, InflateError, TooLargeError
 from logstreamd.wire.ingest_body import BodyError, TooManyLinesError
 
@@ -40,10 +43,12 @@ class IngestResource:
 
     Args:
         http_input: makes them durable.
+        admission: how much a client may send.
     """
 
-    def __init__(self, http_input: HttpInput) -> None:
+    def __init__(self, http_input: HttpInput, admission: Admission) -> None:
         self._input = http_input
+        self._admission = admission
         self._held_bytes = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -66,11 +71,16 @@ class IngestResource:
         if key is not None and not (0 < len(key) <= _MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             message = f"Idempotency-Key must be 1..{_MAX_KEY_CHARS} printable ASCII characters (got {len(key)})"
             return error_answer(400, "bad_parameter", message, field="Idempotency-Key")
+        peer = peer_address(request.remote or "")
+        source = self._admission.source(peer)
+        if source is not None and (owed_seconds := source.owed_seconds(0, 0)):
+            message = "this client has sent more than http.max_records_per_second or http.max_bytes_per_second allow"
+            return error_answer(429, "rate_limited", message, retry_after_seconds=ceil(owed_seconds))
         body = bytearray()
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                await self._receive(request, body)
-            return await self._accept(body, encoding, peer_address(request.remote or ""), key)
+                await self._receive(request, body, source)
+            return await self._accept(body, encoding, peer, key, source)
         except TimeoutError:
             return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
         except BusyError as problem:
@@ -78,7 +88,7 @@ class IngestResource:
         finally:
             self._held_bytes -= len(body)
 
-    async def _receive(self, request: web.Request, body: bytearray) -> None:
+    async def _receive(self, request: web.Request, body: bytearray, source: Source | None) -> None:
         """Append the body as it arrives; many senders together are bounded like one is."""
         async for piece in request.content.iter_any():
             if len(body) + len(piece) > request.client_max_size:
@@ -87,10 +97,14 @@ class IngestResource:
                 raise BusyError("as many bodies are arriving as memory is set aside for")
             self._held_bytes += len(piece)
             body += piece
+            if source is not None:  # as it comes, so that requests side by side see what the others bring
+                source.charge(0, len(piece))
 
-    async def _accept(self, body: bytearray, encoding: str, peer: str, key: str | None) -> web.Response:
+    async def _accept(
+        self, body: bytearray, encoding: str, peer: str, key: str | None, source: Source | None
+    ) -> web.Response:
         try:
-            answer = await self._input.accept(body, encoding=encoding, peer=peer.partition("%")[0], key=key)
+            answer = await self._input.accept(body, encoding=encoding, peer=peer, key=key)
         except (InflateError, BodyError) as problem:
             return error_answer(400, "bad_body", str(problem))
         except (TooLargeError, TooManyLinesError) as problem:
@@ -99,6 +113,8 @@ class IngestResource:
             return error_answer(422, "key_reused", str(problem), field="Idempotency-Key")
         except NoRoomError as problem:
             return error_answer(503, "no_room", str(problem), retry_after_seconds=_RETRY_SECONDS)
+        if source is not None and not answer.repeated:
+            source.charge(answer.accepted, 0)
         faults.hit("http.before_ack")
         shown = answer.rejected[:_MAX_REJECTED_SHOWN]
         result = {

@@ -16,14 +16,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from logstreamd.config.admission import AdmissionSection, LimitsSection
 from logstreamd.inputs.addresses import peer_address
 from logstreamd.inputs.networks import Networks
 from logstreamd.inputs.sources import UNLIMITED, Gate, Limits, Refused, Source
 from logstreamd.metrics import Metrics
 
-__all__ = ["MAX_REFUSED", "MAX_SOURCES", "TOP_SOURCES", "Admission", "Source", "TopSource"]
+__all__ = ["MAX_REFUSED", "MAX_SOURCES", "TOP_SOURCES", "Admission", "Source", "TopSource", "admission_settings"]
 
 MAX_SOURCES = 16_384
 """Sources remembered: 300 bytes each, 5 MiB in all. More senders than that one input does not have. The one that was
@@ -58,6 +59,15 @@ class TopSource:
     def weight(self) -> tuple[int, float]:
         """What the list is sorted by."""
         return self.cut_records + self.refused, self.slowed_seconds
+
+
+def admission_settings(config: LimitsSection) -> dict[str, Any]:
+    """Return what a listener's settings say to its :class:`Admission`."""
+    return {
+        "allow": config.allow if isinstance(config, AdmissionSection) else (),
+        "max_records_per_second": config.max_records_per_second,
+        "max_bytes_per_second": config.max_bytes_per_second,
+    }
 
 
 class Admission:

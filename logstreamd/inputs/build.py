@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from logstreamd.config import FileInput as FileInputConfig
 from logstreamd.config import TcpInput as TcpInputConfig
 from logstreamd.config import UdpInput as UdpInputConfig
 from logstreamd.config import UnixInput as UnixInputConfig
 from logstreamd.config import WriterConfig
-from logstreamd.config.admission import AdmissionSection, LimitsSection
-from logstreamd.inputs.admission import Admission
+from logstreamd.inputs.admission import Admission, admission_settings
 from logstreamd.inputs.connection import StreamLimits
 from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
@@ -21,7 +20,7 @@ from logstreamd.metrics import Metrics
 from logstreamd.spool import Spool
 from logstreamd.wire.policy import Policy
 
-__all__ = ["InputConfig", "ReceivingInput", "admission_settings", "apply_config", "build_input"]
+__all__ = ["InputConfig", "ReceivingInput", "apply_config", "build_input"]
 
 InputConfig: TypeAlias = UdpInputConfig | TcpInputConfig | UnixInputConfig | FileInputConfig
 ReceivingInput: TypeAlias = UdpInput | TcpInput | UnixInput | FileInput
@@ -76,15 +75,6 @@ def apply_config(one: ReceivingInput, config: InputConfig) -> None:
         case UnixInput(), UnixInputConfig():
             one.admission.apply(**admission_settings(config))
             one.apply(**_unix_settings(config))
-
-
-def admission_settings(config: LimitsSection) -> dict[str, Any]:
-    """Return who may send, and how much."""
-    return {
-        "allow": config.allow if isinstance(config, AdmissionSection) else (),
-        "max_records_per_second": config.max_records_per_second,
-        "max_bytes_per_second": config.max_bytes_per_second,
-    }
 
 
 def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:

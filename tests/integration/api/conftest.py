@@ -55,8 +55,8 @@ class Api:
             HttpLimits(max_rows=100, max_bytes=1 << 20, max_body_bytes=2 * MAX_BODY_BYTES, max_lines=1000),
         )
         self.metrics.watch_input("http", in_flight=self.input.count_in_flight, spooled=lambda: len(self.spool.frames))
-        self.ingest = IngestResource(self.input)
         self.access = Access(http or HttpConfig(), tokens or TokenSet(), self.metrics)
+        self.ingest = IngestResource(self.input, self.access.admission)
         application = build_application(
             [
                 StateResource(lambda: self.problems, lambda: {"version": "test"}, self.metrics.registry, lambda: None),

@@ -227,7 +227,7 @@ async def test_answers_are_remembered_up_to_a_number(api: Any, monkeypatch: pyte
 
 
 async def test_more_bodies_than_memory_is_set_aside_for_are_sent_away(api: Any) -> None:
-    api.input._reading_bytes = 2 * api.input._max_body_bytes
+    api.input._reading_bytes = 2 * api.input.limits.max_body_bytes
     status, answer, headers = await api.post(pack(LOG), Content_Encoding="gzip")
     assert (status, answer["error"]["code"], headers["Retry-After"]) == (429, "busy", "1")
     api.input._reading_bytes = 0
