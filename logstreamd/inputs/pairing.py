@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from logstreamd.config import ListenAddress
 from logstreamd.inputs.build import InputConfig
 
 __all__ = ["TRANSPORTS", "Pairing", "pair_inputs"]
@@ -55,7 +56,7 @@ def pair_inputs(old: Sequence[InputConfig], new: Sequence[InputConfig]) -> Pairi
             beginning.append(one)
         else:
             kept.append((ending.pop(_identity(one)), one))
-    by_address = {_address(one): one for one in ending.values() if one.type != "file"}
+    by_address = {address: one for one in ending.values() if (address := _address(one)) is not None}
     opened = tuple((one, by_address.pop(_address(one), None)) for one in beginning)
     return Pairing(tuple(kept), opened, tuple(ending.values()))
 
@@ -65,5 +66,8 @@ def _identity(one: InputConfig) -> tuple[str, str, str]:
     return one.type, one.name, "" if one.type == "file" else str(one.listen)
 
 
-def _address(one: InputConfig) -> tuple[str, str]:
-    return TRANSPORTS.get(one.type, one.type), str(one.listen)
+def _address(one: InputConfig) -> tuple[str, str] | None:
+    """Return what an input can hand over to another one; None: it has no address, or the kernel chooses it."""
+    if one.type == "file" or (isinstance(one.listen, ListenAddress) and one.listen.port == 0):
+        return None
+    return TRANSPORTS[one.type], str(one.listen)
