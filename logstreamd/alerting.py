@@ -36,6 +36,7 @@ from logstreamd.alerts.watched import Roster
 from logstreamd.api.alerts import AlertsResource
 from logstreamd.api.application import Resource
 from logstreamd.api.silences import SilencesResource
+from logstreamd.connecting import connection_settings
 from logstreamd.material import Material, page_url
 from logstreamd.metrics import Metrics
 from logstreamd.query.alert_events import EventReader
@@ -93,12 +94,7 @@ class Alerting:
         )
 
     def _settings(self, statement_timeout_seconds: float) -> ConnectionSettings:
-        return ConnectionSettings(
-            self._dsn,
-            password_file=self._database.password_file,
-            connect_timeout_seconds=self._database.connect_timeout_seconds,
-            statement_timeout_seconds=statement_timeout_seconds,
-        )
+        return connection_settings(self._database, self._dsn, statement_timeout_seconds=statement_timeout_seconds)
 
     async def start(
         self, stack: AsyncExitStack, supervisor: Supervisor, *, ready: Callable[[], Awaitable[object]]
@@ -124,7 +120,10 @@ class Alerting:
             stack.push_async_callback(self._delivery.stop, _DELIVER_SECONDS)
             supervisor.start("alert notifiers", self._delivery.run(self._heard()))
         database = Database(
-            pool, max_concurrent=config.max_concurrent_queries, timeout_seconds=config.query_timeout_seconds
+            pool,
+            max_concurrent=config.max_concurrent_queries,
+            timeout_seconds=config.query_timeout_seconds,
+            pool_timeout_seconds=self._database.pool_timeout_seconds,
         )
         self._scheduler = self._build_scheduler(StoredMeasurer(database), ready)
         stack.push_async_callback(self._scheduler.stop, _FINISH_SECONDS)

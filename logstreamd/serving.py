@@ -28,6 +28,7 @@ from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
 from logstreamd.config import HTTP_INPUT
+from logstreamd.connecting import connection_settings
 from logstreamd.intake import Intake
 from logstreamd.material import Material
 from logstreamd.metrics import Metrics
@@ -35,7 +36,7 @@ from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.reload import Change
-from logstreamd.storage.connections import ConnectionSettings, create_reader_pool
+from logstreamd.storage.connections import create_reader_pool
 from logstreamd.supervisor import Supervisor
 
 __all__ = ["Serving"]
@@ -68,12 +69,10 @@ class Serving:
     ) -> None:
         config = material.config
         self._http = config.http
-        self._settings = ConnectionSettings(
-            dsn,
-            password_file=config.database.password_file,
-            connect_timeout_seconds=config.database.connect_timeout_seconds,
-            statement_timeout_seconds=config.http.query_timeout_seconds,
+        self._settings = connection_settings(
+            config.database, dsn, statement_timeout_seconds=config.http.query_timeout_seconds
         )
+        self._pool_timeout_seconds = config.database.pool_timeout_seconds
         self._intake = intake
         self._alerting = alerting
         self._recent = recent
@@ -115,7 +114,10 @@ class Serving:
         pool = await create_reader_pool(self._settings, max_size=http.max_concurrent_queries + _HELPING_CONNECTIONS)
         stack.push_async_callback(pool.close)
         database = Database(
-            pool, max_concurrent=http.max_concurrent_queries, timeout_seconds=http.query_timeout_seconds
+            pool,
+            max_concurrent=http.max_concurrent_queries,
+            timeout_seconds=http.query_timeout_seconds,
+            pool_timeout_seconds=self._pool_timeout_seconds,
         )
         follower = await self._start_follower(stack, supervisor)
         self._metrics.ready.set_function(lambda: not problems())
@@ -145,7 +147,7 @@ class Serving:
         # Of its own, so that no search has to wait for a tail, nor a tail for a search: one for new rows, one for old.
         pool = await create_reader_pool(self._settings, max_size=2, purpose="tail")
         stack.push_async_callback(pool.close)
-        feed = Feed(Database(pool, max_concurrent=2))
+        feed = Feed(Database(pool, max_concurrent=2, pool_timeout_seconds=self._pool_timeout_seconds))
         follower = Follower(feed, self._recent, self._metrics, max_clients=self._http.max_tail_clients)
         supervisor.start("tail", follower.run())
         return follower

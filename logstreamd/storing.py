@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from logstreamd.config import Config
+from logstreamd.connecting import connection_settings
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
 from logstreamd.spool import Spool
-from logstreamd.storage.connections import ConnectionSettings, connect
+from logstreamd.storage.connections import connect
 from logstreamd.storage.partitions import Partitions
 from logstreamd.storage.session import Health, Session
 from logstreamd.supervisor import Supervisor
@@ -48,12 +49,8 @@ class Storing:
         watcher: StoreWatcher,
     ) -> None:
         self._drain_timeout_seconds = config.writer.drain_timeout_seconds
-        settings = ConnectionSettings(
-            dsn,
-            password_file=config.database.password_file,
-            connect_timeout_seconds=config.database.connect_timeout_seconds,
-            statement_timeout_seconds=config.database.statement_timeout_seconds,
-        )
+        database = config.database
+        settings = connection_settings(database, dsn, statement_timeout_seconds=database.statement_timeout_seconds)
 
         def session(purpose: str) -> Session:
             return Session(lambda: connect(settings, purpose=purpose), health)

@@ -121,19 +121,15 @@ def with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable
 async def _runwith_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
     from contextlib import AsyncExitStack
 
-    from logstreamd.storage.connections import ConnectionSettings, connect
+    from logstreamd.connecting import connection_settings
+    from logstreamd.storage.connections import connect
     from logstreamd.storage.embedded import EmbeddedPostgres
 
     async with AsyncExitStack() as stack:
         dsn = config.database.dsn
         if config.database.embedded:
             dsn = await stack.enter_async_context(EmbeddedPostgres(config.state_dir / "postgres").borrowed())
-        settings = ConnectionSettings(
-            dsn,
-            password_file=config.database.password_file,
-            connect_timeout_seconds=config.database.connect_timeout_seconds,
-            statement_timeout_seconds=0,
-        )
+        settings = connection_settings(config.database, dsn, statement_timeout_seconds=0)
         connection = await connect(settings, purpose="db")
         stack.push_async_callback(connection.close)
         await work(connection)

@@ -66,6 +66,10 @@ class DatabaseConfig(Section):
     connect_timeout_seconds: Annotated[float, Duration(1, 300)] = 10.0
     # Lower bound: 16,384 rows take some 40 ms to store; below a second every hiccup would be an error.
     statement_timeout_seconds: Annotated[float, Duration(1, 3600)] = 30.0
+    # Upper bound: whoever waits for a table's lock holds up everybody who comes after him.
+    lock_timeout_seconds: Annotated[float, Duration(0.1, 60)] = 10.0
+    # Upper bound: a person who waits for an answer has asked again by then.
+    pool_timeout_seconds: Annotated[float, Duration(0.1, 60)] = 5.0
 
     @property
     def embedded(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from logstreamd.query.errors import QueryTimeoutError, TooManyQueriesError, UnavailableError
 from logstreamd.storage.migrate import Connection
@@ -36,12 +37,21 @@ class Database:
         pool: read-only connections with a statement timeout; what it has beyond one for each question helps long ones.
         max_concurrent: questions that may be asked at once; one more is refused.
         timeout_seconds: for all statements of a question together; None: each has the time of the pool's connections.
+        pool_timeout_seconds: for a connection to be free, or to be made.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, max_concurrent: int, timeout_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        max_concurrent: int,
+        timeout_seconds: float | None = None,
+        pool_timeout_seconds: float = 5.0,
+    ) -> None:
         self.timeout_seconds = timeout_seconds
         self.max_concurrent = max_concurrent
         self._pool = pool
+        self._pool_timeout_seconds = pool_timeout_seconds
         self._spare = pool.get_max_size() - max_concurrent
         self._running = 0
 
@@ -73,10 +83,10 @@ class Database:
 
         Raises:
             QueryTimeoutError: the statement timeout struck.
-            UnavailableError: PostgreSQL can't be reached.
+            UnavailableError: PostgreSQL can't be reached, or no connection came free in time.
         """
         try:
-            async with self._pool.acquire() as connection:
+            async with self._connection() as connection:
                 try:
                     async with transaction(connection):
                         yield connection
@@ -91,6 +101,17 @@ class Database:
             raise
         except _UNAVAILABLE as problem:
             raise UnavailableError(f"{type(problem).__name__}: {problem}") from problem
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        try:
+            connection = await self._pool.acquire(timeout=self._pool_timeout_seconds)
+        except TimeoutError as problem:
+            raise UnavailableError(f"no connection within {self._pool_timeout_seconds:g} s") from problem
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
     @asynccontextmanager
     async def helping(self, connection: Connection) -> AsyncIterator[Connection | None]:

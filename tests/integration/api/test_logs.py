@@ -244,6 +244,18 @@ async def test_a_client_that_goes_away_takes_its_query_along(
     await pool.close()
 
 
+async def test_a_query_that_gets_no_connection_in_time_is_answered_with_503(
+    start_api: Callable[..., Any], database: str
+) -> None:
+    pool = await create_reader_pool(ConnectionSettings(database), max_size=1)
+    api = await start_api(LogReader(Database(pool, max_concurrent=1, pool_timeout_seconds=0.1)))
+    async with pool.acquire():
+        status, answer, headers = await api.get("/api/v1/logs")
+    assert (status, answer["error"]["code"], headers["Retry-After"]) == (503, "database_unavailable", "1")
+    assert (await api.get("/api/v1/logs"))[0] == 200
+    await pool.close()
+
+
 async def test_a_query_whose_server_falls_silent_ends_and_the_next_one_is_answered(
     start_api: Callable[..., Any], database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
