@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from logstreamd.config.schema import settings
 from logstreamd.material import Material, read_material
 from logstreamd.metrics import Metrics
 from logstreamd.reload import EFFECTS, Change, Reloader, changed_settings, effect_of
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 class Reloading:
@@ -89,6 +92,13 @@ def test_every_setting_takes_effect_at_a_reload_or_at_a_restart(path: tuple[str 
 
 def test_every_entry_of_the_table_is_a_setting_or_a_section() -> None:
     assert set(EFFECTS) <= set(map(name_of, settings()))
+
+
+def test_the_reference_says_the_same() -> None:
+    rows = re.findall(r"^\| (at a reload|only at a restart) \| (.*) \|$", REFERENCE.read_text(), re.MULTILINE)
+    documented = {when.split()[-1]: re.findall(r"`([a-z_.]+)`", names) for when, names in rows}
+    assert documented == {effect: [name for name in EFFECTS if EFFECTS[name] == effect] for effect in documented}
+    assert set(documented) == set(EFFECTS.values())
 
 
 def test_the_differences_are_named_by_their_paths_and_inputs_are_left_out(tmp_path: Path) -> None:
