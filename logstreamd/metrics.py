@@ -240,8 +240,9 @@ class Metrics:
         self.http_seconds = self._histogram("http_seconds", "Time to answer.", _STAGE_SECONDS, "route")
         self.http_denied_requests = self._counter(
             "http_denied_requests",
-            "Requests turned away before they were read: host, a name that http.allowed_hosts lacks; token_missing; "
-            "token_unknown; scope_missing. The log says once a minute from where.",
+            "Requests turned away before they were read: address, one that http.allow lacks; host, a name that "
+            "http.allowed_hosts lacks; token_missing; token_unknown; scope_missing. The log says once a minute from "
+            "where.",
             "reason",
         )
         for reason in HTTP_DENIAL_REASONS:
