@@ -14,8 +14,8 @@ from enum import IntFlag
 from typing import Protocol, cast
 
 from logstreamd.inputs.addresses import peer_address
-from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.sources import Source
 from logstreamd.wire.implementation import Framer
 
 __all__ = ["Connection", "ConnectionOwner", "Hold", "StreamLimits"]
@@ -60,12 +60,14 @@ class ConnectionOwner(Protocol):
     """The input, as its connections see it."""
 
     gatherer: Gatherer
-    admission: Admission
     limits: StreamLimits
 
     @property
     def read_buffer(self) -> memoryview:
         """What all connections read into: the event loop fills it and hands it over before it reads again."""
+
+    def source_of(self, address: str) -> Source | None:
+        """Return what a sender may still send; None while it may send anything."""
 
     def opened(self, connection: Connection) -> bool:
         """Take note of a new connection; False when it must not be served."""
@@ -155,8 +157,7 @@ class Connection(asyncio.BufferedProtocol):
             gatherer.added(consumed)
             data = data[consumed:]
         self._note_time(completed)
-        if self._owner.admission.limited:
-            self._charge(completed, read_bytes)
+        self._charge(completed, read_bytes)
 
     def _note_time(self, completed: int) -> None:
         now = self._loop.time()
@@ -169,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
     def _charge(self, records: int, read_bytes: int) -> None:
         """Stop reading until the sender may send again; other connections of it may have run up a debt meanwhile."""
         self._debt_timer = None
-        source = self._owner.admission.source(self.address)
+        source = self._owner.source_of(self.address)
         owed_seconds = source.owed_seconds(records, read_bytes) if source is not None else 0.0
         if owed_seconds > 0.0:
             self.hold(Hold.OVER_LIMIT)

@@ -22,6 +22,7 @@ from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.connection import Connection, Hold, StreamLimits
 from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.sources import Source
 from logstreamd.metric_labels import CLOSE_REASONS
 from logstreamd.metrics import Metrics
 
@@ -87,6 +88,7 @@ class TcpInput:
         self._servers: list[asyncio.Server] = []
         self._endpoints: list[str] = []
         self._sweep: asyncio.TimerHandle | None = None
+        self._stopping = False
         metrics.connections.labels(self.name).set_function(lambda: len(self._connections))
         for reason in CLOSE_REASONS:
             metrics.closed_connections.labels(self.name, reason)
@@ -118,6 +120,10 @@ class TcpInput:
         """What the next read goes to."""
         return self._buffer[:_LIMITED_READ_BYTES] if self.admission.limited else self._buffer
 
+    def source_of(self, address: str) -> Source | None:
+        """Return what a sender may still send; None while it may send anything."""
+        return None if self._stopping else self.admission.source(address)
+
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Start to accept.
 
@@ -140,7 +146,7 @@ class TcpInput:
     def apply(self, limits: StreamLimits) -> None:
         """Take new limits, after :attr:`admission` took its own; connections that are open stay."""
         self.limits = limits
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.forgive()  # who is still over the limit finds out at the next read
 
     def opened(self, connection: Connection) -> bool:
@@ -227,7 +233,13 @@ class TcpInput:
             await asyncio.wait_for(self._all_closed.wait(), _CLOSE_SECONDS)
 
     async def _read_out(self) -> None:
-        """Give senders that just finished the time to be read; one that never pauses is cut off."""
+        """Give senders that just finished the time to be read; one that never pauses is cut off.
+
+        What a sender over its limit has sent is in the kernel, and would be lost there.
+        """
+        self._stopping = True
+        for connection in list(self._connections):
+            connection.forgive()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CLOSE_SECONDS
         while self._connections and not self.gatherer.congested and loop.time() < deadline:
