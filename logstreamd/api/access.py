@@ -77,12 +77,6 @@ class Access:
         self._passed: dict[int, tuple[Token | None, asyncio.BaseTransport | None]] = {}
         """Requests that are being answered."""
         self.apply(http, tokens)
-        if self.is_open and not is_loopback(http.listen):
-            _log.warning(
-                "EVERYBODY WHO CAN REACH THE HTTP PORT MAY READ AND WRITE LOGS: there are no tokens",
-                listen=str(http.listen),
-                hint="make one with `logstreamd token create` and name it in http.tokens or http.tokens_file",
-            )
 
     @property
     def is_open(self) -> bool:
@@ -95,6 +89,7 @@ class Access:
         hosts = served_hosts(http.listen, http.allowed_hosts)
         self._rules = _Rules(tokens, hosts, frozenset(http.cors_origins))
         if self.is_open:
+            _warn_of_open_door(http)
             return
         for token, transport in self._passed.values():
             if token not in tokens and transport is not None:
@@ -161,6 +156,16 @@ class Access:
         challenge = f'Bearer realm="logstreamd", error="insufficient_scope", scope="{" ".join(wanted)}"'
         answer.headers["WWW-Authenticate"] = challenge
         return answer
+
+
+def _warn_of_open_door(http: HttpConfig) -> None:
+    if is_loopback(http.listen):
+        return
+    _log.warning(
+        "EVERYBODY WHO CAN REACH THE HTTP PORT MAY READ AND WRITE LOGS: there are no tokens",
+        listen=str(http.listen),
+        hint="make one with `logstreamd token create` and name it in http.tokens or http.tokens_file",
+    )
 
 
 def _scopes_of(request: web.Request) -> frozenset[Scope]:

@@ -76,11 +76,11 @@ def describe_api(*, version: str, max_rows: int, max_export_rows: int) -> dict[s
 
 
 def _say_who_may(operation: dict[str, Any], scopes: Set[Scope]) -> None:
-    """Add to an operation what the table of permissions says, and the answers to those who may not."""
+    """Add to an operation what the table of permissions says, and the answers to those who may not ask."""
     schemes = ("token", "password")
     # One of them suffices. A scheme that is not OAuth lists roles here (OpenAPI 3.1, "Security Requirement Object").
     operation["security"] = [{scheme: [scope]} for scope in sorted(scopes) for scheme in schemes]
-    refusals = {"421": "WrongHost"} | ({"401": "TokenRequired", "403": "ScopeMissing"} if scopes else {})
+    refusals = {"403": "NotAllowed", "421": "WrongHost"} | ({"401": "TokenRequired"} if scopes else {})
     for status, name in refusals.items():
         operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
 

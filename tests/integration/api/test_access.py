@@ -217,3 +217,11 @@ def test_a_route_without_a_permission_is_not_served() -> None:
     access = Access(HttpConfig(), TokenSet(), metrics)
     with pytest.raises(LookupError, match="GET /undecided is not in the table of permissions"):
         build_application([Undecided()], access=access, metrics=metrics, max_body_bytes=1)
+
+
+def test_a_reload_that_takes_the_last_token_away_is_warned_of_as_loudly() -> None:
+    http = HttpConfig(listen=ListenAddress("*", 0))
+    access = Access(http, TokenSet([token("x", "query")]), Metrics(version="test", wire="python"))
+    with structlog.testing.capture_logs() as logs:
+        access.apply(http, TokenSet())
+    assert [line["log_level"] for line in logs] == ["warning"]
