@@ -5,28 +5,27 @@ sockets bound; a failure undoes what was prepared, and everything stays as it wa
 settings, starts what is new and stops what is gone. A part of the daemon takes part with one coroutine that prepares,
 and leaves in the :class:`Change` what is to be done then, or undone.
 
-A setting takes effect at a reload or only at a restart; :data:`EFFECTS` says which. A file that changes one of the
-latter is refused as a whole: half of a file in force would be a configuration that nobody wrote.
+A file that changes a setting which takes effect only at a restart (:mod:`logstreamd.config.effects`) is refused as a
+whole: half of a file in force would be a configuration that nobody wrote.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
-from logstreamd.config import Config, ConfigError, Problem
+from logstreamd.config import ConfigError, Problem
+from logstreamd.config.effects import changed_settings, effect_of
 from logstreamd.config.problems import KeyPath, path_text
-from logstreamd.config.section import Section
 from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 
-__all__ = ["EFFECTS", "Change", "Effect", "Prepare", "Reloader", "changed_settings", "effect_of"]
+__all__ = ["Change", "Prepare", "Reloader"]
 
 _log = structlog.get_logger(__name__)
 
@@ -34,74 +33,7 @@ _log = structlog.get_logger(__name__)
 _PREPARE_SECONDS = 15.0
 _MAX_SHOWN_PROBLEMS = 20  # in the log and in /status; check-config shows them all
 
-Effect: TypeAlias = Literal["reload", "restart"]
 Step: TypeAlias = Callable[[], Awaitable[None]]
-
-EFFECTS: Mapping[str, Effect] = MappingProxyType(
-    {
-        "state_dir": "restart",  # the spool and the embedded database lie in it, open
-        "database": "restart",  # every connection is made with it
-        "timestamps": "reload",
-        "inputs": "reload",
-        "http.listen": "restart",  # who changes it could not ask how the reload went
-        "http.tokens": "reload",
-        "http.tokens_file": "reload",
-        "http.allowed_hosts": "reload",
-        "http.cors_origins": "reload",
-        "http.allow": "reload",
-        "http.max_records_per_second": "reload",
-        "http.max_bytes_per_second": "reload",
-        "http.max_body_bytes": "restart",  # aiohttp is told once
-        "http.max_decompressed_bytes": "reload",
-        "http.max_lines": "reload",
-        "http.max_concurrent_queries": "restart",  # the size of a pool
-        "http.query_timeout_seconds": "restart",  # a setting of the pool's connections
-        "http.max_rows": "restart",  # a part of the API's description, which clients have read
-        "http.max_export_rows": "restart",
-        "http.max_tail_clients": "restart",
-        "writer.connections": "restart",
-        "writer.batch_max_rows": "reload",
-        "writer.batch_max_bytes": "reload",
-        "writer.batch_max_age_seconds": "reload",
-        "writer.drain_timeout_seconds": "reload",
-        "spool": "restart",  # its files are laid out by it
-        "retention": "reload",
-        "alerts.rules": "reload",
-        "alerts.notifiers": "restart",
-        "alerts.evaluation_delay": "restart",
-        "alerts.query_timeout_seconds": "restart",  # a setting of the pool's connections
-        "alerts.max_concurrent_queries": "restart",  # the size of that pool
-        "alerts.history_days": "restart",
-        "alerts.external_url": "restart",
-        "log.level": "reload",
-        "log.format": "restart",
-        "tracing": "restart",  # its libraries are told once
-    }
-)
-"""When a changed setting takes effect, by setting or by the whole section."""
-
-
-def effect_of(path: KeyPath) -> Effect:
-    """Return when a changed setting takes effect."""
-    names = [str(key) for key in path if isinstance(key, str)]
-    return next(EFFECTS[known] for length in range(len(names), 0, -1) if (known := ".".join(names[:length])) in EFFECTS)
-
-
-def changed_settings(old: Config, new: Config) -> list[KeyPath]:
-    """Return the settings that differ, in the order of the model; inputs have no order, so they are not among them."""
-    return [path for path in _differences(old, new, ()) if path != ("inputs",)]
-
-
-def _differences(old: object, new: object, path: KeyPath) -> Iterator[KeyPath]:
-    if old == new:
-        return
-    if isinstance(old, Section) and isinstance(new, Section) and type(old) is type(new):
-        for name in type(old).model_fields:
-            yield from _differences(getattr(old, name), getattr(new, name), (*path, name))
-    elif isinstance(old, dict) and isinstance(new, dict):
-        yield from ((*path, key) for key in {**old, **new} if old.get(key) != new.get(key))
-    else:
-        yield path
 
 
 class Change:
@@ -138,12 +70,11 @@ class Change:
 
     async def commit(self) -> None:
         """Do what was prepared."""
-        self._undoing.pop_all()
         for step in self._steps:
             await step()
 
     async def undo(self) -> None:
-        """Undo what was prepared, as far as it was not committed."""
+        """Undo what was prepared."""
         await self._undoing.aclose()
 
 
@@ -230,30 +161,33 @@ class Reloader:
         Raises:
             ConfigError: it can't be; nothing has happened.
         """
-        material = await asyncio.to_thread(self._read)  # reading YAML of the largest size takes two seconds
-        change = Change(self._material, material)
-        try:
-            await self._prepare(change)
-            if change.problems:
-                raise ConfigError(change.problems)
-            await change.commit()
-        finally:
-            await change.undo()
-        self._material = material
-        return change
-
-    async def _prepare(self, change: Change) -> None:
-        for path in changed_settings(change.old.config, change.new.config):
-            if effect_of(path) == "restart":
-                change.refuse(path, "takes effect only at a restart")
         try:
             async with asyncio.timeout(_PREPARE_SECONDS):
-                for prepare in self._parts:
-                    await _prepare_part(prepare, change)
+                change = await self._prepare()
         except TimeoutError:
-            change.refuse((), f"could not be prepared within {_PREPARE_SECONDS:g} seconds")
-        if self._stopping:
-            change.refuse((), "the daemon is about to stop")
+            message = f"could not be read and prepared within {_PREPARE_SECONDS:g} seconds"
+            raise ConfigError([self._material.loaded.problem((), message)]) from None
+        await change.commit()
+        self._material = change.new
+        return change
+
+    async def _prepare(self) -> Change:
+        """Do everything that can fail; what was done is undone when something does."""
+        # On a thread: YAML of the largest size takes two seconds.
+        change = Change(self._material, await asyncio.to_thread(self._read))
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(change.undo)
+            for path in changed_settings(change.old.config, change.new.config):
+                if effect_of(path) == "restart":
+                    change.refuse(path, "takes effect only at a restart")
+            for prepare in self._parts:
+                await _prepare_part(prepare, change)
+            if self._stopping:
+                change.refuse((), "the daemon is about to stop")
+            if change.problems:
+                raise ConfigError(change.problems)
+            stack.pop_all()
+        return change
 
     def _note_success(self, change: Change) -> None:
         self._generation += 1

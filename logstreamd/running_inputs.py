@@ -20,6 +20,7 @@ from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.inputs.build import InputConfig, ReceivingInput, apply_config, build_input
 from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.gather import Gatherer
+from logstreamd.inputs.inherited import INHERITED
 from logstreamd.inputs.pairing import TRANSPORTS, Pairing, pair_inputs
 from logstreamd.inputs.unix_socket import open_unix, remove_if_stale
 from logstreamd.metrics import Metrics
@@ -162,6 +163,10 @@ class RunningInputs:
         for one, _ in pairing.opened:
             await self._open(one, config, bound[one.name])
         await self._close_together(one for one in ending if not isinstance(one, FileInput))
+        try:
+            INHERITED.refuse_idle()
+        except OSError as problem:  # who sends there is heard by nobody
+            _log.warning("an inherited socket is left alone", problem=problem.strerror)
         order = {one.name: position for position, one in enumerate(config.inputs)}
         self.inputs.sort(key=lambda one: order[one.name])
 

@@ -56,7 +56,8 @@ def pair_inputs(old: Sequence[InputConfig], new: Sequence[InputConfig]) -> Pairi
             beginning.append(one)
         else:
             kept.append((ending.pop(_identity(one)), one))
-    by_address = {address: one for one in ending.values() if (address := _address(one)) is not None}
+    by_address: dict[tuple[str, str] | None, InputConfig] = {_address(one): one for one in ending.values()}
+    by_address.pop(None, None)
     opened = tuple((one, by_address.pop(_address(one), None)) for one in beginning)
     return Pairing(tuple(kept), opened, tuple(ending.values()))
 

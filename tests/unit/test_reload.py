@@ -10,11 +10,12 @@ import structlog
 
 from logstreamd import reload as reload_module
 from logstreamd.config import ConfigError, load_config
+from logstreamd.config.effects import EFFECTS, changed_settings, effect_of
 from logstreamd.config.problems import path_text
 from logstreamd.config.schema import settings
 from logstreamd.material import Material, read_material
 from logstreamd.metrics import Metrics
-from logstreamd.reload import EFFECTS, Change, Reloader, changed_settings, effect_of
+from logstreamd.reload import Change, Reloader
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -86,7 +87,7 @@ LEAVES = [path for path in settings() if not any(other[: len(path)] == path != o
 def test_every_setting_takes_effect_at_a_reload_or_at_a_restart(path: tuple[str | int, ...]) -> None:
     name = name_of(path)
     deciding = [known for known in EFFECTS if name == known or name.startswith(f"{known}.")]
-    assert len(deciding) == 1
+    assert len(deciding) == 1, f"say in config/effects.py and docs/configuration.md when {name} takes effect"
     assert effect_of(path) == EFFECTS[deciding[0]]
 
 
@@ -200,7 +201,7 @@ async def test_what_cannot_be_prepared_in_time_is_refused(
     reloading.reloader.add(hang)
     await reloading.reload("")
     assert reloading.done == ["begin", "undo a", "end"]
-    assert reloading.problems == ["could not be prepared within 0.01 seconds"]
+    assert reloading.problems == ["could not be read and prepared within 0.01 seconds"]
 
 
 async def test_requests_that_come_while_a_reload_runs_become_one(reloading: Reloading) -> None:
