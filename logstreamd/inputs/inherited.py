@@ -113,7 +113,7 @@ def _described(one: _Inherited) -> str:
 
 def _advice(one: _Inherited) -> str:
     if one.sock.family == socket.AF_UNIX:
-        return f"add an input of type unix with path {one.address}"
+        return f"add an input of type unix with listen: {one.address}"
     host, port = one.address
     listen = f"*:{port}" if host in ("0.0.0.0", "::") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if one.sock.type == socket.SOCK_DGRAM:
