@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 __all__ = ["ServiceManager"]
 
-# Runs in the process that becomes the daemon: only there its pid is known.
+# Runs in the process that becomes the daemon: only there its pid is known. What MemoryDenyWriteExecute= is in the shipped
+# unit is PR_SET_MDWE here, where the kernel has it (6.3): memory that was written to can't become code.
 _PASS = """
-import os, sys
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)
 count, *command = sys.argv[1:]
 descriptors = [int(number) for number in count.split(",")]
 for number, descriptor in enumerate(descriptors, 3):
