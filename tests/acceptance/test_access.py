@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from logstreamd.tokens import SCOPES, digest_of, new_token
 from tests.acceptance.command import ask, running
 from tests.acceptance.daemon_process import DaemonProcess, wait_for
+from tests.acceptance.reloading import Reloading
 
 # Written down by hand, not taken from the daemon: what a client may rely on.
 INGEST, QUERY, ADMIN, METRICS, OPEN = {"ingest"}, {"query"}, {"admin"}, {"metrics"}, set(SCOPES)
@@ -179,3 +181,43 @@ def test_a_bad_file_of_tokens_keeps_the_daemon_from_starting(make_daemon: Callab
     assert daemon.wait_exit() == 2
     assert daemon.output.startswith(f"{file}:2:1: must be a line such as: grafana sha256:… query,metrics")
     assert "hunter2" not in daemon.output
+
+
+@contextmanager
+def followed(guarded: Guarded, token: str) -> Iterator[HTTPResponse]:
+    """Follow the log while the block runs."""
+    host, _, port = guarded.daemon.url.removeprefix("http://").rpartition(":")
+    connection = HTTPConnection(host, int(port), timeout=30)
+    connection.request("GET", "/api/v1/logs/tail", headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    assert answer.readline() == b"retry: 2000\n"
+    try:
+        yield answer
+    finally:
+        answer.close()
+        connection.close()
+
+
+def test_a_reload_lets_tokens_in_and_out_and_ends_only_what_they_had_going_on(guarded: Guarded) -> None:
+    file = guarded.daemon.config_file.with_name("tokens")
+    before, added = file.read_text(), new_token()
+    reloading = Reloading(guarded.daemon)
+    try:
+        assert status_of(guarded, "GET", "/api/v1/logs", added)[0] == 401
+        file.write_text(f"{before}added sha256:{digest_of(added).hex()} query\n")
+        assert reloading.hang_up()["outcome"] == "applied"
+        with followed(guarded, added) as ended, followed(guarded, guarded.tokens["query"]) as kept:
+            file.write_text("# nobody\n")
+            last = reloading.hang_up()
+            assert (last["outcome"], len(last["problems"])) == ("refused", 1)
+            assert status_of(guarded, "GET", "/api/v1/logs", added)[0] == 200
+            file.write_text(before)
+            assert reloading.hang_up()["outcome"] == "applied"
+            with pytest.raises(IncompleteRead):
+                ended.read()
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {guarded.tokens['ingest']}"}
+            guarded.daemon.post("/api/v1/logs", b'{"message": "still here"}', headers)
+            assert any(b"still here" in line for line in iter(kept.readline, b""))
+        assert status_of(guarded, "GET", "/api/v1/logs", added)[0] == 401
+    finally:
+        file.write_text(before)
