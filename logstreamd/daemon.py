@@ -90,7 +90,7 @@ class _Daemon:
         self._health = Health(self._metrics)
         self._supervisor = Supervisor()
         self._supervisor.death.add_done_callback(self._on_death)
-        self._intake = Intake(self._config, self._metrics, self._supervisor)
+        self._intake = Intake(material, self._metrics, self._supervisor)
         self._recent = RecentBatches()
         self._service = Service(Notifier.from_environment(os.environ), take_watchdog_seconds(os.environ))
         self._reloader = Reloader(

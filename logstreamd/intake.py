@@ -23,6 +23,7 @@ from logstreamd.inputs.http import HttpInput, HttpLimits
 from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.inputs.unix import UnixInput
+from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
 from logstreamd.running_inputs import RunningInputs
@@ -41,7 +42,7 @@ class Intake:
     """Receives.
 
     Args:
-        config: the whole configuration: inputs, spool, and how batches are gathered.
+        material: the configuration of inputs and spool, and how batches are gathered.
         metrics: counted by every part.
         supervisor: watches the background tasks.
 
@@ -49,9 +50,10 @@ class Intake:
         spool: what was received and is not stored yet.
     """
 
-    def __init__(self, config: Config, metrics: Metrics, supervisor: Supervisor) -> None:
+    def __init__(self, material: Material, metrics: Metrics, supervisor: Supervisor) -> None:
+        config = material.config
         self.spool = _build_spool(config)
-        self._config = config
+        self._material = material
         self._metrics = metrics
         self._supervisor = supervisor
         self._spool_opened = False
@@ -112,7 +114,7 @@ class Intake:
         Raises:
             OSError: an address can't be bound.
         """
-        await self._running.start(self._config)
+        await self._running.start(self._material)
         for name in self.spool.recovered_by_input.keys() - {HTTP_INPUT}:
             self._watch_input(name)  # of one that is no longer configured
         self.spool.on_room(self._on_room)
@@ -126,17 +128,16 @@ class Intake:
         """Prepare other inputs, other limits and other rules about times."""
 
         async def take_settings() -> None:
-            self._config = change.new.config
-            self._take_policies(self._config)
+            self._take_policies(change.new.config)
             if self._http_input is not None:
-                self._http_input.limits = _http_limits(self._config)
+                self._http_input.limits = _http_limits(change.new.config)
 
         change.at_commit(take_settings)
         await self._running.prepare(change)
 
     def build_http_input(self) -> HttpInput:
         """Return what takes batches over HTTP; the API owns the socket."""
-        http_input = HttpInput(HTTP_INPUT, self.spool.append, self._metrics, _http_limits(self._config))
+        http_input = HttpInput(HTTP_INPUT, self.spool.append, self._metrics, _http_limits(self._material.config))
         self._watch_ledger(HTTP_INPUT, http_input.count_in_flight)
         self._http_input = http_input
         return http_input

@@ -15,7 +15,11 @@ from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.notify.build import Channel, NotifierError, build_channels
 from logstreamd.alerts.rule import RuleGroup
 from logstreamd.config import ANY_HOST, Config, ConfigError, Loaded, Problem, read_config
+from logstreamd.config.inputs import TlsInput
+from logstreamd.config.problems import KeyPath
+from logstreamd.config.tls import TlsConfig
 from logstreamd.config.token_file import configured_tokens
+from logstreamd.tls import ServerTls, TlsError, load_server_tls
 from logstreamd.tokens import TokenSet
 
 __all__ = ["Material", "page_url", "read_material"]
@@ -30,12 +34,15 @@ class Material:
         rules: alert rules.
         channels: notifiers by name, not in use yet.
         tokens: who is let in over HTTP.
+        tls: certificate, key and authorities of each listener that speaks TLS, by the input's name; the HTTP listener
+            has the one of its input.
     """
 
     loaded: Loaded
     rules: tuple[RuleGroup, ...]
     channels: Mapping[str, Channel]
     tokens: TokenSet
+    tls: Mapping[str, ServerTls]
 
     @property
     def config(self) -> Config:
@@ -60,9 +67,10 @@ def read_material(file: Path | None, environ: Mapping[str, str]) -> Material:
     with _gathering(problems):
         tokens = configured_tokens(loaded.config.http, environ)
     channels = dict(_channels(loaded, environ, problems))
+    tls = dict(_tls(loaded, problems))
     if problems:
         raise ConfigError(problems)
-    return Material(loaded, rules, channels, tokens)
+    return Material(loaded, rules, channels, tokens, tls)
 
 
 def page_url(config: Config) -> str:
@@ -88,3 +96,18 @@ def _channels(loaded: Loaded, environ: Mapping[str, str], problems: list[Problem
             yield from build_channels({name: section}, environ, external_url=page_url(loaded.config)).items()
         except NotifierError as error:
             problems.append(loaded.problem(("alerts", "notifiers", name), str(error)))
+
+
+def _tls(loaded: Loaded, problems: list[Problem]) -> Iterator[tuple[str, ServerTls]]:
+    for index, one in enumerate(loaded.config.inputs):
+        if isinstance(one, TlsInput):
+            yield from _load_tls(one.name, one.tls, ("inputs", index, "tls"), loaded, problems)
+
+
+def _load_tls(
+    name: str, settings: TlsConfig, path: KeyPath, loaded: Loaded, problems: list[Problem]
+) -> Iterator[tuple[str, ServerTls]]:
+    try:
+        yield name, load_server_tls(settings)
+    except TlsError as error:
+        problems.append(loaded.problem((*path, error.setting), str(error)))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import structlog
 
-from logstreamd.config import Config
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.inputs.build import InputConfig, ReceivingInput, apply_config, build_input
 from logstreamd.inputs.files import FileInput
@@ -23,6 +22,7 @@ from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.inherited import INHERITED
 from logstreamd.inputs.pairing import TRANSPORTS, Pairing, pair_inputs
 from logstreamd.inputs.unix_socket import open_unix, remove_if_stale
+from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
 from logstreamd.spool import Spool
@@ -79,22 +79,29 @@ class RunningInputs:
         for gatherer in self._gatherers:
             gatherer.room()
 
-    async def start(self, config: Config) -> None:
+    async def start(self, material: Material) -> None:
         """Open all inputs; those that are open are in ``inputs`` also when a later one can't be.
 
         Raises:
             OSError: an address can't be bound.
         """
-        for one in config.inputs:
-            await self._open(one, config)
+        for one in material.config.inputs:
+            await self._open(one, material)
 
     async def stop(self) -> None:
         """Close all inputs, the last one first."""
         for one in self.inputs[::-1]:
             await self._close(one)
 
-    async def _open(self, config: InputConfig, whole: Config, sockets: Sockets = ()) -> None:
-        one = build_input(config, whole.writer, self._spool, self._metrics, policy=self._policy_of(config.name))
+    async def _open(self, config: InputConfig, material: Material, sockets: Sockets = ()) -> None:
+        one = build_input(
+            config,
+            material.config.writer,
+            self._spool,
+            self._metrics,
+            policy=self._policy_of(config.name),
+            tls=material.tls,
+        )
         self._gatherers.append(one.gatherer)
         self._on_open(one.name)
         if isinstance(one, FileInput):
@@ -133,7 +140,7 @@ class RunningInputs:
             else:
                 change.at_refusal(partial(_close_all, bound[config.name]))
         change.changed += _describe(pairing)
-        change.at_commit(partial(self._switch, change.new.config, pairing, bound))
+        change.at_commit(partial(self._switch, change.new, pairing, bound))
 
     async def _bind(self, config: InputConfig, predecessor: InputConfig | None) -> Sockets:
         """Return the sockets of an input that is not open yet; a type that has none: nothing."""
@@ -153,27 +160,27 @@ class RunningInputs:
     def _find(self, config: InputConfig) -> ReceivingInput:
         return next(one for one, known in self._configs.items() if known is config)
 
-    async def _switch(self, config: Config, pairing: Pairing, bound: Mapping[str, Sockets]) -> None:
+    async def _switch(self, material: Material, pairing: Pairing, bound: Mapping[str, Sockets]) -> None:
         """Put a prepared change of the inputs in force."""
         for old, new in pairing.kept:
-            self._apply(self._find(old), new, config)
+            self._apply(self._find(old), new, material)
         ending = [self._find(one) for one in pairing.closed]
         # Files first: how far they were read must be in the spool before they are opened anew.
         await self._close_together(one for one in ending if isinstance(one, FileInput))
         for one, _ in pairing.opened:
-            await self._open(one, config, bound[one.name])
+            await self._open(one, material, bound[one.name])
         await self._close_together(one for one in ending if not isinstance(one, FileInput))
         try:
             INHERITED.refuse_idle()
         except OSError as problem:  # who sends there is heard by nobody
             _log.warning("an inherited socket is left alone", problem=problem.strerror)
-        order = {one.name: position for position, one in enumerate(config.inputs)}
+        order = {one.name: position for position, one in enumerate(material.config.inputs)}
         self.inputs.sort(key=lambda one: order[one.name])
 
-    def _apply(self, one: ReceivingInput, config: InputConfig, whole: Config) -> None:
+    def _apply(self, one: ReceivingInput, config: InputConfig, material: Material) -> None:
         """Give an open input its new settings."""
-        apply_config(one, config)
-        writer = whole.writer
+        apply_config(one, config, material.tls)
+        writer = material.config.writer
         one.gatherer.apply(
             max_rows=writer.batch_max_rows,
             max_bytes=writer.batch_max_bytes,

@@ -22,7 +22,7 @@ from logstreamd.inputs.build import InputConfig
 
 __all__ = ["TRANSPORTS", "Pairing", "pair_inputs"]
 
-TRANSPORTS = {"udp": "datagram", "unix": "path", "tcp": "stream"}
+TRANSPORTS = {"udp": "datagram", "unix": "path", "tcp": "stream", "tls": "stream"}
 """By what the type of an input is reached; two of the same kind cannot share an address."""
 
 
