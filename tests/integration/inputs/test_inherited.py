@@ -207,7 +207,7 @@ def test_a_unix_socket_is_lent_by_its_path_and_stays_where_it_is(tmp_path: Path)
         manager.bind(path)
         INHERITED.adopt([ListenSocket("devlog", manager.dup())])
         try:
-            with pytest.raises(OSError, match=f"unix {path} .devlog.: add an input of type unix with path {path}"):
+            with pytest.raises(OSError, match=f"unix {path} .devlog.: add an input of type unix with listen: {path}"):
                 INHERITED.refuse_idle()
             assert INHERITED.try_borrow_unix(socket.SOCK_STREAM, path) is None
             assert INHERITED.try_borrow_unix(socket.SOCK_DGRAM, f"{path}2") is None
