@@ -69,6 +69,7 @@ class Alerting:
         config, external_url = material.config, page_url(material.config)
         self._config = config.alerts
         self._database = config.database
+        self._read_seconds = config.http.read_timeout_seconds
         self._dsn = dsn
         self._metrics = metrics
         self._clock = Clock()
@@ -165,7 +166,7 @@ class Alerting:
         views = Views(self._roster, lambda: self._lead.silences, self._clock.now)
         return [
             AlertsResource(views, EventReader(database)),
-            SilencesResource(self._journal, SilenceReader(database)),
+            SilencesResource(self._journal, SilenceReader(database), read_seconds=self._read_seconds),
         ]
 
     def status(self) -> dict[str, Any]:

@@ -247,6 +247,9 @@ class Metrics:
         )
         for reason in HTTP_DENIAL_REASONS:
             self.http_denied_requests.labels(reason)
+        self.http_slow_heads = self._counter(
+            "http_slow_heads", "HTTP connections closed because no request came over them in time."
+        )
         self.tail_clients = self._gauge("tail_clients", "Clients that follow a live tail.")
         self.tail_skipped_rows = self._counter(
             "tail_skipped_rows",

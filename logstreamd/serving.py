@@ -24,6 +24,7 @@ from logstreamd.api.application import HttpServer, Resource, build_application
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.openapi import OpenApiResource
+from logstreamd.api.slow_clients import HttpTimeouts
 from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
@@ -128,7 +129,15 @@ class Serving:
             metrics=self._metrics,
             max_body_bytes=http.max_body_bytes,
         )
-        self._server = HttpServer(application, host=http.listen.host, port=http.listen.port)
+        self._server = HttpServer(
+            application,
+            host=http.listen.host,
+            port=http.listen.port,
+            timeouts=HttpTimeouts(
+                http.read_timeout_seconds, http.write_timeout_seconds, http.keepalive_timeout_seconds
+            ),
+            on_slow_head=self._metrics.http_slow_heads.inc,
+        )
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
@@ -156,9 +165,16 @@ class Serving:
         http = self._http
         reader = LogReader(database)
         return [
-            IngestResource(self._intake.build_http_input(), self.access.admission),
-            LogsResource(reader, max_rows=http.max_rows, max_export_rows=http.max_export_rows),
-            TailResource(follower, reader, max_rows=http.max_rows),
+            IngestResource(
+                self._intake.build_http_input(), self.access.admission, read_seconds=http.read_timeout_seconds
+            ),
+            LogsResource(
+                reader,
+                max_rows=http.max_rows,
+                max_export_rows=http.max_export_rows,
+                write_seconds=http.write_timeout_seconds,
+            ),
+            TailResource(follower, reader, max_rows=http.max_rows, write_seconds=http.write_timeout_seconds),
             *statistics_resources(database, reader),
             *self._alerting.resources(database),
             OpenApiResource(version=__version__, max_rows=http.max_rows, max_export_rows=http.max_export_rows),

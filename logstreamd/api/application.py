@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from aiohttp import web
@@ -17,12 +17,14 @@ from logstreamd.api.errors import errors_as_json
 from logstreamd.api.headers import answer_bad_http, secure
 from logstreamd.api.permissions import scopes_of
 from logstreamd.api.request_context import in_context, name_request, route_of
+from logstreamd.api.slow_clients import HttpTimeouts, SlowHeads, bound_writing
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.metrics import Metrics
 
 __all__ = ["HttpServer", "Resource", "build_application"]
 
 _SHUTDOWN_SECONDS = 5.0
+_TIMEOUTS = HttpTimeouts()
 _MAX_LINE_BYTES = 65_536  # a filter of 4,096 characters that take 12 bytes each in a URL, and the rest
 _MAX_FIELD_BYTES = 16_384  # the longest Last-Event-ID
 
@@ -85,6 +87,10 @@ def _is_our_fault(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
+def _ignore() -> None:
+    """Nobody counts."""
+
+
 class HttpServer:
     """Serves the application on one address.
 
@@ -92,9 +98,19 @@ class HttpServer:
         application: see :func:`build_application`.
         host: name or address.
         port: 0 lets the kernel choose.
+        timeouts: how long clients may take.
+        on_slow_head: told of each connection that was closed because no request came over it.
     """
 
-    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        host: str,
+        port: int,
+        timeouts: HttpTimeouts = _TIMEOUTS,
+        on_slow_head: Callable[[], None] = _ignore,
+    ) -> None:
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -104,7 +120,10 @@ class HttpServer:
             handler_cancellation=True,  # a client that goes away takes its handler, and with it its query, along
             auto_decompress=False,  # bodies are inflated here, with bounds
             shutdown_timeout=_SHUTDOWN_SECONDS,
+            keepalive_timeout=timeouts.keepalive_seconds,
         )
+        self._write_seconds = timeouts.write_seconds
+        self._slow_heads = SlowHeads(timeouts.read_seconds, on_slow_head)
         self._host = host
         self._port = port
 
@@ -121,9 +140,13 @@ class HttpServer:
         """
         await self._runner.setup()
         answer_bad_http(self._runner)
+        if self._runner.server is not None:
+            self._slow_heads.watch(self._runner.server)
         for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
+            bound_writing(sock, self._write_seconds)
             await web.SockSite(self._runner, sock).start()
 
     async def stop(self) -> None:
         """Finish what is being answered and close."""
+        self._slow_heads.stop()
         await self._runner.cleanup()

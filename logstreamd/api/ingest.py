@@ -10,6 +10,7 @@ from aiohttp import web
 from logstreamd import faults
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
+from logstreamd.api.slow_clients import slow_body
 from logstreamd.inputs.addresses import peer_address
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.http import BusyError, HttpInput, KeyReusedError, NoRoomError
@@ -30,7 +31,6 @@ _CONTENT_TYPES = frozenset(
         "application/octet-stream",  # what aiohttp takes a request without a type for
     }
 )
-_READ_SECONDS = 60.0  # for the whole body to arrive: 16 MiB over a slow line, and no longer for one that stalls
 # Bodies that arrive or wait to be durable, as a multiple of the largest one allowed: 64 MiB by default.
 _HELD_BODIES = 4
 _MAX_REJECTED_SHOWN = 1_000
@@ -44,10 +44,12 @@ class IngestResource:
     Args:
         http_input: makes them durable.
         admission: how much a client may send.
+        read_seconds: for a whole body to arrive.
     """
 
-    def __init__(self, http_input: HttpInput, admission: Admission) -> None:
+    def __init__(self, http_input: HttpInput, admission: Admission, *, read_seconds: float = 60.0) -> None:
         self._input = http_input
+        self._read_seconds = read_seconds
         self._admission = admission
         self._held_bytes = 0
 
@@ -78,11 +80,11 @@ class IngestResource:
             return error_answer(429, "rate_limited", message, retry_after_seconds=ceil(owed_seconds))
         body = bytearray()
         try:
-            async with asyncio.timeout(_READ_SECONDS):
+            async with asyncio.timeout(self._read_seconds):
                 await self._receive(request, body, source)
             return await self._accept(body, encoding, peer, key, source)
         except TimeoutError:
-            return error_answer(408, "slow_body", f"the body must arrive within {_READ_SECONDS:.0f} seconds")
+            return slow_body(self._read_seconds)
         except BusyError as problem:
             return error_answer(429, "busy", str(problem), retry_after_seconds=_RETRY_SECONDS)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -18,6 +19,7 @@ from logstreamd.alerts.silence_request import (
 )
 from logstreamd.api.answers import json_answer
 from logstreamd.api.errors import error_answer
+from logstreamd.api.slow_clients import slow_body
 from logstreamd.query.errors import BadParameterError, UnavailableError
 from logstreamd.query.parameters import collect
 from logstreamd.query.silences import SilenceReader
@@ -43,10 +45,12 @@ class SilencesResource:
     Args:
         keeper: keeps them.
         reader: reads them.
+        read_seconds: for a body to arrive.
     """
 
-    def __init__(self, keeper: SilenceKeeper, reader: SilenceReader) -> None:
+    def __init__(self, keeper: SilenceKeeper, reader: SilenceReader, *, read_seconds: float = 60.0) -> None:
         self._keeper = keeper
+        self._read_seconds = read_seconds
         self._reader = reader
 
     def routes(self) -> list[web.RouteDef]:
@@ -77,8 +81,13 @@ class SilencesResource:
             return error_answer(415, "bad_content_type", message)
         if (request.content_length or 0) > _MAX_BODY_BYTES:
             return error_answer(413, "too_large", f"a silence has at most {_MAX_BODY_BYTES} bytes")
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                body = await request.read()
+        except TimeoutError:
+            return slow_body(self._read_seconds)
         now = datetime.now(UTC)
-        wanted = read_silence(_decoded(await request.read()), now)
+        wanted = read_silence(_decoded(body), now)
         try:
             silence_id = await self._keeper.put_silence(wanted, now)
         except TooManySilencesError as problem:

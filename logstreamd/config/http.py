@@ -36,6 +36,12 @@ class HttpConfig(AdmissionSection):
     # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
     max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
     # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
+    # Upper bounds of the three: each client that is waited for holds a connection, and what it has sent or is to read.
+    # Default: 16 MiB over a slow line, and no longer for one that stalls.
+    read_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 60.0
+    write_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 30.0
+    # Default: what a browser or a proxy keeps a connection for, and longer than the pause between two scrapes.
+    keepalive_timeout_seconds: Annotated[float, Duration(0.1, 3600)] = 75.0
     query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
     # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
     max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000
