@@ -105,10 +105,7 @@ class DaemonClient:
                     raise _refusal(self._daemon, answer.status, await answer.read(), parameters)
                 yield answer
         except aiohttp.ClientConnectorCertificateError as problem:
-            reason = getattr(problem.certificate_error, "verify_message", "") or problem.certificate_error
-            raise Lost(
-                f"{self._url} is not trusted ({reason}): name its authority's certificate with --ca or LOGSTREAMD_CA"
-            ) from problem
+            raise Lost(_distrust(self._url, problem.certificate_error)) from problem
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, TimeoutError) as problem:
             raise Lost(
                 f"no logstreamd answers at {self._url} ({_reason(problem)}): "
@@ -133,6 +130,14 @@ def _refusal(daemon: Endpoint, status: int, body: bytes, parameters: Parameters)
         return Refused(f"{daemon.url}: {message} ({daemon.token_source}): {hint}")
     kind = {400: BadQuestion, 429: Busy, 503: Busy}.get(status, Refused)
     return kind(_with_caret(message, dict(parameters).get("q", "")))
+
+
+def _distrust(url: str, problem: Exception) -> str:
+    """Say why a certificate is not trusted, and what to do."""
+    reason = getattr(problem, "verify_message", "") or str(problem)
+    if "mismatch" in reason:
+        return f"{url} is not trusted ({reason}): ask for it by a name that its certificate has"
+    return f"{url} is not trusted ({reason}): name its authority's certificate with --ca or LOGSTREAMD_CA"
 
 
 def _reason(problem: Exception) -> str:
