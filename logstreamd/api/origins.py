@@ -22,7 +22,8 @@ __all__ = ["is_loopback", "is_served", "mark_answer", "preflight_answer", "serve
 _HOST = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::[0-9]*)?", re.IGNORECASE)
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Last-Event-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Last-Event-ID, "
+    "Traceparent, X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
 
@@ -68,4 +69,4 @@ def mark_answer(request: web.Request, response: web.StreamResponse, origins: Col
     origin = request.headers.get("Origin")
     if origin is not None and origin in origins:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Idempotency-Replayed, Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = "Idempotency-Replayed, Retry-After, X-Request-Id"
