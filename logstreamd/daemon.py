@@ -70,7 +70,7 @@ async def run_daemon(material: Material, read: Callable[[], Material], own_log: 
     Raises:
         OutboxError: alerts can't be delivered.
         OSError: an address can't be bound.
-        StorageError: the embedded PostgreSQL or the schema can't be used; the message says what to do.
+        StorageError: the embedded PostgreSQL can't be used; the message says what to do.
         SpoolError: the spool can't be used.
     """
     return await _Daemon(material, read, own_log).run()

@@ -132,11 +132,7 @@ class DatabaseKeeper:
             self._retiring.due_at = 0.0
 
     async def run(self) -> None:
-        """Bring the schema up to date, then do the jobs for ever.
-
-        Raises:
-            SchemaError: the database is not one this version can work with.
-        """
+        """Bring the schema up to date, however long it takes until that is possible, then do the jobs for ever."""
         await retry(lambda: self._session.run(self._migrate))
         while True:
             now = time.monotonic()

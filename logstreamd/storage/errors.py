@@ -74,7 +74,7 @@ def classify(error: BaseException) -> Failure:
     """
     if isinstance(error, asyncpg.PostgresError):
         return _classify_server_error(error)
-    if isinstance(error, (asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError)):
+    if isinstance(error, (asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError, SchemaError)):
         return Failure.CONFIGURATION
     if isinstance(error, asyncpg.DataError):  # asyncpg's own refusal to encode; it is an InterfaceError too
         return Failure.POISON

@@ -4,6 +4,11 @@ Each file ``sql/migrations/NNNN_name.sql`` is applied once, in order, in a trans
 with its entry in ``schema_version``. A lock makes daemons that start together take turns. A file that was
 applied is history: its checksum is kept, and a file that was changed since is an error, for the tables would
 not be what it says.
+
+A daemon may meet tables that are newer than it is: after a step back to an earlier version, or where several daemons
+share a database and one of them was upgraded first. A file that says ``-- additive: …``, and why, in a line of its own
+leaves everything in place that a daemon without it relies on: such a daemon works on. Any other newer step makes it
+stop short of writing; what it receives waits in its spool.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ __all__ = [
 
 Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
 
+_ADDITIVE = re.compile(r"^-- additive: \S", re.MULTILINE)
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _SQL = load_queries("migrate.sql")
 
@@ -51,6 +57,11 @@ class Migration:
         """SHA-256 of the file's text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def additive(self) -> bool:
+        """Whether a daemon that does not know the step works on with its tables."""
+        return _ADDITIVE.search(self.sql) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class AppliedMigration:
@@ -60,6 +71,7 @@ class AppliedMigration:
     name: str
     checksum: str
     applied_at: datetime
+    additive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,8 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
         The steps that were taken now.
 
     Raises:
-        SchemaError: the database is newer than this code, or a file changed after it was applied.
+        SchemaError: the database is newer than this code, by more than additive steps; or a file changed after it was
+            applied.
     """
     steps = load_migrations() if migrations is None else list(migrations)
     taken = []
@@ -111,7 +124,7 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
                 raise SchemaError(current.problem)
             if step in current.pending:
                 await connection.execute(step.sql)
-                await connection.execute(_SQL["record"], step.version, step.name, step.checksum)
+                await connection.execute(_SQL["record"], step.version, step.name, step.checksum, step.additive)
                 taken.append(step)
     return taken
 
@@ -135,6 +148,8 @@ def _find_problem(applied: Sequence[AppliedMigration], known: dict[int, Migratio
     for entry in applied:
         file = f"{entry.version:04}_{entry.name}.sql"
         if entry.version not in known:
+            if entry.additive:
+                continue
             return (
                 f"the database has schema version {applied[-1].version} and this logstreamd knows up to "
                 f"{max(known, default=0)}: {file} was applied by a newer one. Run that one, or name another "

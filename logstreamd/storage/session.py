@@ -19,7 +19,7 @@ import structlog
 
 from logstreamd.breaker import Breaker, BreakerOpenError
 from logstreamd.metrics import Metrics
-from logstreamd.storage.errors import classify
+from logstreamd.storage.errors import SchemaError, classify
 from logstreamd.storage.queries import load_queries
 
 __all__ = ["DATABASE_TROUBLE", "Health", "Session", "retry"]
@@ -35,6 +35,7 @@ DATABASE_TROUBLE = (
     OSError,
     TimeoutError,
     BreakerOpenError,
+    SchemaError,  # tables of a newer version: somebody upgrades that version's daemons, or restores a backup
 )
 """What an attempt may fail with and be repeated."""
 

@@ -94,6 +94,29 @@ async def test_a_database_newer_than_the_code_is_refused_untouched(connection: a
     assert await connection.fetchval("SELECT to_regclass('b')") is not None
 
 
+async def test_newer_steps_that_only_add_are_worked_with(connection: asyncpg.Connection) -> None:
+    adding = Migration(3, "c", "-- additive: nobody else reads it.\nCREATE TABLE c (n integer)")
+    await migrate(connection, [CREATE_A, adding])
+    assert await migrate(connection, [CREATE_A]) == []
+    assert (await status(connection, [CREATE_A])).problem is None
+    await migrate(connection, [CREATE_A, CREATE_B, adding])  # and another one that does more
+    with pytest.raises(SchemaError, match=r"0002_b\.sql was applied by a newer one"):
+        await migrate(connection, [CREATE_A])
+
+
+@pytest.mark.parametrize("sql", ["-- additive:", "-- additive", "--additive: x", "SELECT 1 -- additive: x"])
+def test_a_step_is_additive_only_when_it_says_why_in_a_line_of_its_own(sql: str) -> None:
+    assert not Migration(1, "a", sql).additive
+
+
+async def test_a_list_of_steps_made_by_a_development_version_gets_its_column(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [CREATE_A])
+    await connection.execute("ALTER TABLE schema_version DROP COLUMN additive")
+    assert [entry.additive for entry in (await status(connection, [CREATE_A])).applied] == [False]
+    await migrate(connection, [CREATE_A, CREATE_B])
+    assert [entry.additive for entry in (await status(connection, [CREATE_A, CREATE_B])).applied] == [False, False]
+
+
 async def test_daemons_that_start_together_take_turns(empty_database: str) -> None:
     connections = await asyncio.gather(*(asyncpg.connect(empty_database) for _ in range(5)))
     taken = await asyncio.gather(*(migrate(connection) for connection in connections))
