@@ -87,7 +87,9 @@ class Alertmanager:
 
 
 @contextmanager
-def prometheus(directory: Path, port: int, addresses: Mapping[str, str], *options: str) -> Iterator[Prometheus]:
+def prometheus(
+    directory: Path, port: int, addresses: Mapping[str, str], *options: str, secrets: Path
+) -> Iterator[Prometheus]:
     """Let Prometheus run with config/prometheus while the block does.
 
     Nothing is changed but addresses and what would take minutes: it looks and evaluates every second, and an alert
@@ -98,12 +100,13 @@ def prometheus(directory: Path, port: int, addresses: Mapping[str, str], *option
         port: where it listens.
         addresses: of the configuration → of this machine.
         options: further ones of the command.
+        secrets: has the token.
     """
     config = directory / "etc"
     for source in [_CONFIG / "prometheus" / "prometheus.yml", *(_CONFIG / "prometheus" / "rules").glob("*.yaml")]:
         text = _PATIENCE.sub(r"\1s", _EVERY.sub(r"\g<1>1s", source.read_text()))
         for host, address in addresses.items():
-            text = text.replace(f'"{host}"', f'"{address}"')
+            text = text.replace(f'"{host}"', f'"{address}"').replace("/run/secrets", str(secrets))
         copy = config / source.relative_to(_CONFIG / "prometheus")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text)

@@ -76,7 +76,7 @@ class NativeStack:
         self._start_source("generator")
         options = _options("prometheus", "storage.tsdb.retention")
         self.prometheus = self._stack.enter_context(
-            prometheus(self._directory, self._ports["prometheus"], self.addresses, *options)
+            prometheus(self._directory, self._ports["prometheus"], self.addresses, *options, secrets=self._secrets)
         )
 
     def stop(self) -> None:

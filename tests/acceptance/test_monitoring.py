@@ -73,7 +73,8 @@ def test_promtool_finds_nothing_to_say_against_the_metrics(daemon: DaemonProcess
 def test_prometheus_scrapes_a_daemon_and_evaluates_every_rule(daemon: DaemonProcess, tmp_path: Path) -> None:
     address = daemon.url.removeprefix("http://")
     addresses = {"logstreamd:8514": address, "web-api-logs:8514": address}
-    with prometheus(tmp_path, free_port(), addresses) as server:
+    (tmp_path / "prometheus_token").write_text("not asked for")
+    with prometheus(tmp_path, free_port(), addresses, secrets=tmp_path) as server:
         wait_for("the scrape", lambda: server.targets().get(address) == "up")
         wait_for("evaluations", lambda: all(rule["health"] == "ok" for rule in server.rules()))
         assert {one["metric"]["input"] for one in server.query("logstreamd_received_frames_total")} >= {"udp", "tcp"}

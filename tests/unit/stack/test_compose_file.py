@@ -15,6 +15,9 @@ import yaml
 
 from generator.scenarios import app, web_api
 from logstreamd.config import load_config
+from logstreamd.config.http import HttpConfig
+from logstreamd.config.token_file import configured_tokens
+from logstreamd.tokens import SCOPES
 from tests.acceptance.senders import program
 
 ROOT = Path(__file__).parents[3]
@@ -95,10 +98,10 @@ def test_who_waits_for_health_waits_for_a_service_that_tells(name: str) -> None:
         assert SERVICES[other].get("healthcheck") != {"disable": True}
 
 
-def test_passwords_come_from_files_only() -> None:
+def test_secrets_come_from_files_only() -> None:
     for service in SERVICES.values():
         for variable in service.get("environment", {}):
-            assert "PASSWORD" not in variable or variable.endswith("_FILE")
+            assert not re.search("PASSWORD|TOKEN|SECRET", variable) or variable.endswith("_FILE")
 
 
 @pytest.mark.parametrize("path", CONFIGURED, ids=DAEMONS)
@@ -106,7 +109,8 @@ def test_the_daemons_configurations_name_hosts_secrets_and_files_of_the_stack(pa
     service = SERVICES[path.parent.name]
     config = load_config(path, {})
     assert f"./{path.parent.relative_to(ROOT)}:/etc/logstreamd:ro" in service["volumes"]
-    assert str(config.database.password_file).removeprefix("/run/secrets/") in service["secrets"]
+    for secret in (config.database.password_file, config.http.tokens_file):
+        assert str(secret).removeprefix("/run/secrets/") in service["secrets"]
     assert "@postgres/" in config.database.dsn
     assert networks(path.parent.name) & networks("postgres")
     assert path.parent.name in config.http.allowed_hosts
@@ -122,6 +126,8 @@ def test_prometheus_scrapes_every_daemon_of_the_stack() -> None:
     config = yaml.safe_load((ROOT / "config" / "prometheus" / "prometheus.yml").read_text())
     jobs = {one["job_name"]: one["static_configs"][0]["targets"] for one in config["scrape_configs"]}
     assert jobs["logstreamd"] == [f"{name}:8514" for name in DAEMONS]
+    token = config["scrape_configs"][0]["authorization"]["credentials_file"]
+    assert token.removeprefix("/run/secrets/") in SERVICES["prometheus"]["secrets"]
     for target in jobs["logstreamd"] + config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]:
         assert networks(target.partition(":")[0]) & networks("prometheus")
 
@@ -153,18 +159,35 @@ def test_what_grew_is_renamed_and_the_rest_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["access.log.1", "error.log"]
 
 
-def test_passwords_are_made_once_each_and_closed_to_others(tmp_path: Path) -> None:
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The directory of secrets after the script has run twice."""
     directory = tmp_path / "compose"
-    shutil.copytree(ROOT / "config" / "compose", directory, ignore=shutil.ignore_patterns("*_password"))
-    subprocess.run([directory / "make-secrets"], check=True, capture_output=True, timeout=30)
-    secrets = directory / "secrets"
-    made = {path.name: path.read_text() for path in secrets.iterdir() if path.name != ".gitignore"}
-    assert set(made) == {Path(one["file"]).name for one in STACK["secrets"].values()} == set(STACK["secrets"])
-    assert len(set(made.values())) == len(made)
-    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in made.values())
+    shutil.copytree(ROOT / "config" / "compose", directory, ignore=shutil.ignore_patterns("*_*"))
+    made: list[dict[str, str]] = []
+    for _ in range(2):
+        subprocess.run([directory / "make-secrets"], check=True, capture_output=True, timeout=30)
+        made.append({path.name: path.read_text() for path in (directory / "secrets").iterdir()})
+    assert made[0] == made[1]
+    return directory / "secrets"
+
+
+def test_secrets_are_random_and_closed_to_others(secrets: Path) -> None:
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
-    subprocess.run([directory / "make-secrets"], check=True, capture_output=True, timeout=30)
-    assert {name: (secrets / name).read_text() for name in made} == made
+    random = {path.name: path.read_text() for path in secrets.glob("*_*") if path.name != "http_tokens"}
+    assert len(set(random.values())) == len(random)
+    assert all(re.fullmatch("[0-9a-f]{48}|lsd_[0-9a-f]{64}", value) for value in random.values())
+    # The administrator's token is for nobody inside.
+    assert set(random) | {"http_tokens"} == set(STACK["secrets"]) | {"admin_token"}
+    assert all(one["file"] == f"./config/compose/secrets/{name}" for name, one in STACK["secrets"].items())
+
+
+def test_the_daemon_knows_the_tokens_and_what_they_are_good_for(secrets: Path) -> None:
+    tokens = configured_tokens(HttpConfig(tokens_file=secrets / "http_tokens"), {})
+    for name, scopes in (("admin", set(SCOPES)), ("prometheus", {"metrics"})):
+        found = tokens.find((secrets / f"{name}_token").read_text())
+        assert found is not None
+        assert (found.name, found.scopes) == (name, scopes)
 
 
 def test_passwords_are_never_committed() -> None:
