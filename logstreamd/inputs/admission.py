@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import structlog
+
 from logstreamd.config.admission import AdmissionSection, LimitsSection
 from logstreamd.inputs.addresses import peer_address
 from logstreamd.inputs.networks import Networks
@@ -25,6 +27,9 @@ from logstreamd.inputs.sources import UNLIMITED, Gate, Limits, Refused, Source
 from logstreamd.metrics import Metrics
 
 __all__ = ["MAX_REFUSED", "MAX_SOURCES", "TOP_SOURCES", "Admission", "Source", "TopSource", "admission_settings"]
+
+_log = structlog.get_logger(__name__)
+_QUIET_SECONDS = 60.0
 
 MAX_SOURCES = 16_384
 """Sources remembered: 300 bytes each, 5 MiB in all. More senders than that one input does not have. The one that was
@@ -92,6 +97,10 @@ class Admission:
         max_bytes_per_second: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._name = name
+        self._clock = clock
+        self._told_at = -_QUIET_SECONDS
+        self._untold = [0, 0]  # datagrams cut, and refused, since the last line of the log
         self._received_frames = metrics.received_frames.labels(name)
         self._rate_limited = metrics.dropped_frames.labels(name, "rate_limited")
         self._not_allowed = metrics.dropped_frames.labels(name, "not_allowed")
@@ -172,7 +181,26 @@ class Admission:
             self._not_allowed.inc(refused)
         if cut or refused:
             self._received_frames.inc(cut + refused)
+            self._tell(cut, refused)
         return cut + refused
+
+    def _tell(self, cut: int, refused: int) -> None:
+        """Say in the log that datagrams are dropped: at once, and from then on once a minute."""
+        self._untold[0] += cut
+        self._untold[1] += refused
+        now = self._clock()
+        if now - self._told_at < _QUIET_SECONDS:
+            return
+        cut, refused = self._untold
+        self._told_at, self._untold = now, [0, 0]
+        top = self.top()
+        _log.warning(
+            "datagrams dropped; /status says whose",
+            input=self._name,
+            rate_limited=cut,
+            not_allowed=refused,
+            most_from=top[0]["source"] if top else None,
+        )
 
     def top(self) -> list[dict[str, str | int | float]]:
         """Return the senders from which most was kept, for ``/status``; at most :data:`TOP_SOURCES`."""

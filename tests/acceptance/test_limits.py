@@ -51,7 +51,7 @@ def metric(daemon: DaemonProcess, name: str, **labels: str) -> float:
 
 
 def send_datagrams(daemon: DaemonProcess, name: str, sender: str, lines: list[bytes], *, per_pause: int) -> None:
-    """Send with a pause after so many: without privileges the kernel's buffer holds some hundred, and must lose none."""
+    """Send with a pause after so many: without privileges the kernel's buffer holds some hundred, and may lose none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((sender, 0))
         sock.connect(daemon.address(name))

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 import pytest
+import structlog
 
 from logstreamd.inputs import admission as admission_module
 from logstreamd.inputs.admission import MAX_REFUSED, MAX_SOURCES, TOP_SOURCES, Admission
@@ -212,3 +213,20 @@ def test_an_allowance_is_asked_for_once_and_settled_for_many(admission: Admissio
     assert admission.take_dropped() == 2
     admission.apply(**settings(max_records_per_second=2))
     assert admission.gate("192.0.2.1").allowance() == (2.0, inf)
+
+
+def test_the_log_says_at_once_that_datagrams_are_dropped_and_then_once_a_minute(
+    admission: Admission, clock: Clock
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            taken(admission, "192.0.2.1", [1] * 15)
+            admission.take_dropped()
+            clock.now += 25
+        clock.now += 0.5
+        taken(admission, "192.0.2.2", [1] * 11)
+        admission.take_dropped()
+    assert [(line["rate_limited"], line["not_allowed"], line["most_from"]) for line in lines] == [
+        (5, 0, "192.0.2.1"),
+        (5 + 5 + 1, 0, "192.0.2.1"),
+    ]
