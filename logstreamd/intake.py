@@ -21,6 +21,7 @@ from logstreamd.inputs.build import InputConfig, ReceivingInput
 from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.http import HttpInput, HttpLimits
 from logstreamd.inputs.tcp import TcpInput
+from logstreamd.inputs.tls import TlsInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.inputs.unix import UnixInput
 from logstreamd.material import Material
@@ -35,7 +36,7 @@ __all__ = ["Intake"]
 
 _log = structlog.get_logger(__name__)
 _COUNT_DROPS_SECONDS = 1.0
-_TYPES = {UdpInput: "udp", TcpInput: "tcp", UnixInput: "unix", FileInput: "file"}
+_TYPES = {UdpInput: "udp", TcpInput: "tcp", TlsInput: "tls", UnixInput: "unix", FileInput: "file"}
 
 
 class Intake:

@@ -14,7 +14,7 @@ from pathlib import Path
 from logstreamd.alerts.configured_rules import configured_rules
 from logstreamd.alerts.notify.build import Channel, NotifierError, build_channels
 from logstreamd.alerts.rule import RuleGroup
-from logstreamd.config import ANY_HOST, Config, ConfigError, Loaded, Problem, read_config
+from logstreamd.config import ANY_HOST, HTTP_INPUT, Config, ConfigError, Loaded, Problem, read_config
 from logstreamd.config.inputs import TlsInput
 from logstreamd.config.problems import KeyPath
 from logstreamd.config.tls import TlsConfig
@@ -79,7 +79,8 @@ def page_url(config: Config) -> str:
         return config.alerts.external_url
     listen = config.http.listen
     host = socket.gethostname() if listen.host == ANY_HOST else listen.host
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+    scheme = "http" if config.http.tls is None else "https"
+    return f"{scheme}://[{host}]:{listen.port}" if ":" in host else f"{scheme}://{host}:{listen.port}"
 
 
 @contextmanager
@@ -102,6 +103,8 @@ def _tls(loaded: Loaded, problems: list[Problem]) -> Iterator[tuple[str, ServerT
     for index, one in enumerate(loaded.config.inputs):
         if isinstance(one, TlsInput):
             yield from _load_tls(one.name, one.tls, ("inputs", index, "tls"), loaded, problems)
+    if loaded.config.http.tls is not None:
+        yield from _load_tls(HTTP_INPUT, loaded.config.http.tls, ("http", "tls"), loaded, problems)
 
 
 def _load_tls(

@@ -155,6 +155,11 @@ class Metrics:
             "reason",
         )
         self.tls_handshakes = self._gauge("tls_handshakes", "TLS handshakes that are going on.", "input")
+        self.tls_certificate_expiry = self._gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate that an input shows expires. Put a new one in its place and reload.",
+            "input",
+        )
         self.paused = self._gauge(
             "input_paused", "1 while an input does not read because what it has is not in the spool yet.", "input"
         )

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
         SpoolConfig,
         TcpInput,
         TimestampsConfig,
+        TlsInput,
         UdpInput,
         UnixInput,
         WriterConfig,
     )
     from logstreamd.config.retention import RetentionConfig
 
-    Inputs = Sequence[UdpInput | TcpInput | UnixInput | FileInput]
+    Inputs = Sequence[UdpInput | TcpInput | TlsInput | UnixInput | FileInput]
 
 __all__ = [
     "HTTP_INPUT",
@@ -49,6 +50,9 @@ __all__ = [
 
 HTTP_INPUT = "http"
 """The input name under which logs sent to the HTTP listener are counted; no other input may have it."""
+
+_STREAMS = ("tcp", "tls")
+"""Input types that listen for TCP connections: no two of them can have one address."""
 
 _SPOOL_FULL_BATCHES = 6
 """A third of the spool's disk space is its log, and half of the log must hold a full batch."""
@@ -103,7 +107,7 @@ def input_names(inputs: Inputs) -> tuple[str, ...]:
 def check_http_address(http: HttpConfig, inputs: Inputs) -> None:
     """The HTTP listener and the TCP inputs have addresses of their own."""
     for index, one in enumerate(inputs):
-        if one.type == "tcp" and one.listen.overlaps(http.listen):
+        if (one.type == "tcp" or one.type == "tls") and one.listen.overlaps(http.listen):
             raise ContradictionError(
                 Contradiction(
                     (("http", "listen"), ("inputs", index, "listen")),
@@ -234,7 +238,7 @@ def _address_clashes(inputs: Inputs) -> Iterator[Contradiction]:
         for earlier_index, earlier in enumerate(inputs[:index]):
             if one.type == "file" or earlier.type == "file":
                 continue
-            if one.type == earlier.type and one.listen.overlaps(earlier.listen):
+            if (one.type in _STREAMS) == (earlier.type in _STREAMS) and one.listen.overlaps(earlier.listen):
                 yield Contradiction(
                     (("inputs", index, "listen"),),
                     f"{one.type} {one.listen} is already taken by inputs[{earlier_index}] ({earlier.listen})",

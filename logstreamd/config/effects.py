@@ -25,6 +25,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "timestamps": "reload",
         "inputs": "reload",
         "http.listen": "restart",  # who changes it could not ask how the reload went
+        "http.tls": "reload",
         "http.tokens": "reload",
         "http.tokens_file": "reload",
         "http.allowed_hosts": "reload",
@@ -51,7 +52,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spool": "restart",  # its files are laid out by it
         "retention": "reload",
         "alerts.rules": "reload",
-        "alerts.notifiers": "restart",
+        "alerts.notifiers": "reload",
         "alerts.evaluation_delay": "restart",
         "alerts.query_timeout_seconds": "restart",  # a setting of the pool's connections
         "alerts.max_concurrent_queries": "restart",  # the size of that pool

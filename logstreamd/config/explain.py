@@ -17,9 +17,6 @@ __all__ = ["DEFAULTS", "explain"]
 DEFAULTS = Place("defaults")
 """The place of a value that nobody wrote."""
 
-# Named in the project's plans: whoever has read those deserves a better answer than "unknown".
-_LATER_INPUT_TYPES = ("tls",)
-
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
     """Turn the model's refusal of a document's values into problems, those of unreadable values left out."""
@@ -84,7 +81,7 @@ def _message(details: ErrorDetails) -> str:
         case "union_tag_not_found":
             return f"is required (one of {', '.join(_models(details))})"
         case "union_tag_invalid":
-            return _wrong_type(written["type"], _models(details))
+            return _not_one_of(_models(details), written["type"])
         case "missing":
             return "is required"
         case "literal_error":
@@ -104,12 +101,6 @@ def _message(details: ErrorDetails) -> str:
 def _models(details: ErrorDetails) -> list[str]:
     """Return the types that the element at fault may have."""
     return list(INPUT_MODELS if details["loc"][0] == "inputs" else NOTIFIER_MODELS)
-
-
-def _wrong_type(written: object, available: list[str]) -> str:
-    if written in _LATER_INPUT_TYPES and "udp" in available:
-        return f"input type '{written}' is not available in this version (available: {', '.join(available)})"
-    return _not_one_of(available, written)
 
 
 def _not_one_of(choices: list[str], written: object) -> str:

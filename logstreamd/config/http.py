@@ -12,6 +12,7 @@ from logstreamd.config.access import HostName, Origin, TokenConfig, check_tokens
 from logstreamd.config.address import ListenAddress
 from logstreamd.config.admission import AdmissionSection
 from logstreamd.config.names import read_file_path
+from logstreamd.config.tls import TlsConfig
 from logstreamd.config.token_values import refuse_text
 from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
 
@@ -22,6 +23,8 @@ class HttpConfig(AdmissionSection):
     """The HTTP listener: ingest, search, metrics, the page."""
 
     listen: ListenAddress = ListenAddress("127.0.0.1", 8514)
+    tls: TlsConfig | None = None
+    """Not given: plain HTTP."""
     # Upper bound: more belong into a file.
     tokens: Annotated[tuple[TokenConfig, ...], Field(max_length=64), BeforeValidator(refuse_text)] = ()
     tokens_file: Annotated[Path | None, PlainValidator(read_file_path)] = None
@@ -33,15 +36,15 @@ class HttpConfig(AdmissionSection):
     max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
     # Upper bound: the answer lists rejected lines, so a body of nothing else must stay an answer of reasonable size.
     max_lines: Annotated[int, WholeNumber(1, 1_000_000)] = 100_000
-    # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
-    max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
-    # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
     # Upper bounds of the three: each client that is waited for holds a connection, and what it has sent or is to read.
     # Default: 16 MiB over a slow line, and no longer for one that stalls.
     read_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 60.0
     write_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 30.0
     # Default: what a browser or a proxy keeps a connection for, and longer than the pause between two scrapes.
     keepalive_timeout_seconds: Annotated[float, Duration(0.1, 3600)] = 75.0
+    # Upper bound: each one holds a connection, and PostgreSQL ships with 100 for everybody.
+    max_concurrent_queries: Annotated[int, WholeNumber(1, 64)] = 8
+    # Lower bound: what a plan over a year of partitions may take on a busy machine before it returns a row.
     query_timeout_seconds: Annotated[float, Duration(0.1, 600)] = 10.0
     # Upper bound: an answer is built in memory, and a row may be as large as max_frame_bytes; page with the cursor.
     max_rows: Annotated[int, WholeNumber(1, 10_000)] = 1000

@@ -12,9 +12,20 @@ from logstreamd.config.admission import AdmissionSection, LimitsSection
 from logstreamd.config.names import read_directory, read_name, read_patterns, read_service, read_zone
 from logstreamd.config.section import Section
 from logstreamd.config.socket_path import SocketPath, read_mode
+from logstreamd.config.tls import InputTlsConfig
 from logstreamd.config.units import GIB, KIB, MIB, Duration, Size, WholeNumber
 
-__all__ = ["FileInput", "Input", "MirrorConfig", "TcpInput", "UdpInput", "UnixInput", "ZoneName"]
+__all__ = [
+    "FileInput",
+    "Input",
+    "MirrorConfig",
+    "StreamSection",
+    "TcpInput",
+    "TlsInput",
+    "UdpInput",
+    "UnixInput",
+    "ZoneName",
+]
 
 _DAY_SECONDS = 86_400.0
 
@@ -44,18 +55,32 @@ class UdpInput(_InputSection, AdmissionSection):
     receive_buffer_bytes: Annotated[int, Size(64 * KIB, 512 * MIB)] = 16 * MIB
 
 
-class TcpInput(_InputSection, AdmissionSection):
-    """Connections, octet-counted or newline-framed messages mixed as they come (RFC 6587)."""
+class StreamSection(_InputSection, AdmissionSection):
+    """What every input has that accepts connections."""
 
     listen: ListenAddress
 
-    type: Literal["tcp"] = "tcp"
     # Upper bound: the shipped unit's LimitNOFILE=65536, less what the rest of the daemon opens.
     max_connections: Annotated[int, WholeNumber(1, 65_000)] = 1000
+    # 0 for no such limit. Upper bound: the one above.
+    max_connections_per_peer: Annotated[int, WholeNumber(0, 65_000)] = 0
     # Lower bound: below a second a sender that pauses between two lines would be cut off. Upper bound: a week; use 0.
     idle_timeout_seconds: Annotated[float, Duration(1, 7 * _DAY_SECONDS, zero_means="never")] = 600.0
     # From a frame's first byte to its last. Upper bound: an hour of holding half a frame is an attack, not a slow line.
     frame_deadline_seconds: Annotated[float, Duration(1, 3600)] = 30.0
+
+
+class TcpInput(StreamSection):
+    """Connections, octet-counted or newline-framed messages mixed as they come (RFC 6587)."""
+
+    type: Literal["tcp"] = "tcp"
+
+
+class TlsInput(StreamSection):
+    """The same over TLS (RFC 5425)."""
+
+    type: Literal["tls"] = "tls"
+    tls: InputTlsConfig
 
 
 class UnixInput(_InputSection, LimitsSection):
@@ -106,4 +131,4 @@ class FileInput(_InputSection):
         return ",".join(self.paths)
 
 
-Input: TypeAlias = Annotated[UdpInput | TcpInput | UnixInput | FileInput, Field(discriminator="type")]
+Input: TypeAlias = Annotated[UdpInput | TcpInput | TlsInput | UnixInput | FileInput, Field(discriminator="type")]

@@ -27,7 +27,7 @@ from logstreamd.config.address import ListenAddress
 from logstreamd.config.alerting import AlertsConfig
 from logstreamd.config.dsn import EMBEDDED, read_dsn, redacted
 from logstreamd.config.http import HttpConfig
-from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, UdpInput, UnixInput, ZoneName
+from logstreamd.config.inputs import FileInput, Input, MirrorConfig, TcpInput, TlsInput, UdpInput, UnixInput, ZoneName
 from logstreamd.config.names import read_file_path, read_state_dir
 from logstreamd.config.retention import RetentionConfig
 from logstreamd.config.section import Section
@@ -48,6 +48,7 @@ __all__ = [
     "SpoolConfig",
     "TcpInput",
     "TimestampsConfig",
+    "TlsInput",
     "TracingConfig",
     "UdpInput",
     "UnixInput",

@@ -7,7 +7,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import get_args, get_origin
 
-from logstreamd.config.model import Config, FileInput, TcpInput, UdpInput, UnixInput
+from logstreamd.config.model import Config, FileInput, TcpInput, TlsInput, UdpInput, UnixInput
 from logstreamd.config.notifiers import (
     AlertmanagerNotifier,
     EmailNotifier,
@@ -21,7 +21,7 @@ from logstreamd.config.section import Section
 __all__ = ["INPUT_MODELS", "NOTIFIER_MODELS", "keys_at", "settings"]
 
 INPUT_MODELS: Mapping[str, type[Section]] = MappingProxyType(
-    {"udp": UdpInput, "tcp": TcpInput, "unix": UnixInput, "file": FileInput}
+    {"udp": UdpInput, "tcp": TcpInput, "tls": TlsInput, "unix": UnixInput, "file": FileInput}
 )
 """The model of each input type."""
 

@@ -162,6 +162,7 @@ def _stream_limits(config: StreamSection) -> StreamLimits:
     return StreamLimits(
         max_frame_bytes=config.max_frame_bytes,
         max_connections=config.max_connections,
+        max_connections_per_peer=config.max_connections_per_peer,
         idle_timeout_seconds=config.idle_timeout_seconds,
         frame_deadline_seconds=config.frame_deadline_seconds,
     )

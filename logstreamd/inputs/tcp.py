@@ -26,14 +26,15 @@ from logstreamd.inputs.sources import Source
 from logstreamd.metric_labels import CLOSE_REASONS
 from logstreamd.metrics import Metrics
 
-__all__ = ["TcpInput"]
+__all__ = ["SWEEP_SECONDS", "TcpInput"]
 
 _log = structlog.get_logger(__name__)
 
 _READ_BYTES = 256 * 1024  # one read; large enough that a fast sender costs few turns of the event loop
 # One read of a sender with limits: it is charged afterwards, so what it reads too much is what it waits for then.
 _LIMITED_READ_BYTES = 16 * 1024
-_SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 1.0
+"""Between two looks at who has been slow for too long; a look at 10,000 connections takes some milliseconds."""
 _QUIET_SECONDS = 0.1
 _CLOSE_SECONDS = 1.0
 _BACKLOG = 1_024
@@ -68,7 +69,7 @@ class TcpInput:
         host: str,
         port: int,
         limits: StreamLimits,
-        sweep_seconds: float = _SWEEP_SECONDS,
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self.gatherer = gatherer
         gatherer.on_congestion = self.on_congestion

@@ -6,13 +6,15 @@ decided before anything is spent on a handshake. A new certificate is for new co
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.connection import Connection, StreamLimits
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.handshakes import Handshakes
-from logstreamd.inputs.tcp import TcpInput
+from logstreamd.inputs.tcp import SWEEP_SECONDS, TcpInput
 from logstreamd.inputs.tls_connection import TlsConnection
 from logstreamd.metrics import Metrics
 from logstreamd.tls import FAILURE_REASONS, Failure, ServerTls
@@ -45,7 +47,7 @@ class TlsInput(TcpInput):
         tls: ServerTls,
         handshake_timeout_seconds: float,
         max_handshakes: int,
-        sweep_seconds: float = 1.0,
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         super().__init__(gatherer, metrics, admission, host=host, port=port, limits=limits, sweep_seconds=sweep_seconds)
         self.tls = tls
@@ -54,16 +56,29 @@ class TlsInput(TcpInput):
         metrics.tls_handshakes.labels(self.name).set_function(lambda: len(self.handshakes))
         for reason in FAILURE_REASONS:
             metrics.tls_failures.labels(self.name, reason)
+        self._say_certificate()
+
+    def _say_certificate(self) -> None:
+        """Say what is shown from now on, and what is not good about it."""
+        tls = self.tls
+        self.metrics.tls_certificate_expiry.labels(self.name).set(tls.expires_at)
+        expires = datetime.fromtimestamp(tls.expires_at, UTC).isoformat()
+        _log.info("certificate in use", input=self.name, subject=tls.subject, expires=expires)
+        for warning in tls.warnings:
+            _log.warning("certificate not safe", input=self.name, problem=warning)
 
     def _new_connection(self) -> Connection:
         return TlsConnection(self)
 
     def apply_tls(self, tls: ServerTls, *, handshake_timeout_seconds: float, max_handshakes: int) -> None:
         """Take what new connections are met with from now on."""
+        changed = tls.fingerprint != self.tls.fingerprint
         self.tls = tls
         self.handshake_timeout_seconds = handshake_timeout_seconds
         self.handshakes.places = max_handshakes
         self.handshakes.go_on()
+        if changed:
+            self._say_certificate()
 
     def failed(self, connection: Connection, failure: Failure) -> None:
         """Take note of a handshake that came to nothing."""

@@ -9,12 +9,13 @@ Source: RFC 5425 sections 4.2 and 5.
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from logstreamd.tls.failures import openssl_words
 from logstreamd.tls.peers import PermittedPeers, subject_of
@@ -66,6 +67,8 @@ class ServerTls:
         asks_for_certificates: whether clients must show one.
         permitted: which of them are welcome.
         subject: whose certificate the server's is.
+        fingerprint: SHA-256 of it.
+        expires_at: when it is no longer valid, seconds since the epoch.
         warnings: what is not wrong, but not good either.
     """
 
@@ -73,6 +76,8 @@ class ServerTls:
     asks_for_certificates: bool
     permitted: PermittedPeers
     subject: str
+    fingerprint: str
+    expires_at: int
     warnings: tuple[str, ...]
 
 
@@ -85,7 +90,8 @@ def load_server_tls(settings: TlsSettings) -> ServerTls:
     context = _new_context()
     client = _client_trusting(settings.certificate)
     _load_key(context, settings)
-    certificate = _rehearse(context, client, settings.certificate)
+    shown = _rehearse(context, client, settings.certificate)
+    certificate = shown.getpeercert() or {}
     if settings.client_ca is not None:
         _trust(context, settings.client_ca, "client_ca")
         context.verify_mode = ssl.CERT_REQUIRED
@@ -94,6 +100,8 @@ def load_server_tls(settings: TlsSettings) -> ServerTls:
         settings.client_ca is not None,
         PermittedPeers(settings.permitted_peers),
         subject_of(certificate),
+        hashlib.sha256(shown.getpeercert(binary_form=True) or b"").hexdigest(),
+        int(ssl.cert_time_to_seconds(str(certificate["notAfter"]))),
         tuple(_warnings(settings)),
     )
 
@@ -155,11 +163,11 @@ def _client_trusting(certificate: Path) -> ssl.SSLContext:
     return client
 
 
-def _rehearse(context: ssl.SSLContext, client_context: ssl.SSLContext, certificate: Path) -> Mapping[str, Any]:
+def _rehearse(context: ssl.SSLContext, client_context: ssl.SSLContext, certificate: Path) -> ssl.SSLObject:
     """Shake hands in memory.
 
     Returns:
-        The certificate.
+        The client, which has seen the certificate.
 
     Raises:
         TlsError: a client refuses it: it has expired, or is not for a server.
@@ -176,7 +184,7 @@ def _rehearse(context: ssl.SSLContext, client_context: ssl.SSLContext, certifica
                 raise TlsError("certificate", certificate, f"is refused: {error.verify_message}") from error
             except ssl.SSLError as error:
                 raise TlsError("certificate", certificate, f"is refused: {openssl_words(error)}") from error
-    return client.getpeercert() or {}
+    return client
 
 
 def _warnings(settings: TlsSettings) -> Iterator[str]:
