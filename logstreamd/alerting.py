@@ -29,6 +29,7 @@ from logstreamd.alerts.journal_stored import LEASE_SECONDS, StoredJournal
 from logstreamd.alerts.lead import Lead
 from logstreamd.alerts.measure_stored import StoredMeasurer
 from logstreamd.alerts.outbox import Outbox
+from logstreamd.alerts.outbox_file import OutboxError
 from logstreamd.alerts.scheduler import Scheduler
 from logstreamd.alerts.silence import is_silenced
 from logstreamd.alerts.views import Views
@@ -75,7 +76,9 @@ class Alerting:
         self._clock = Clock()
         self._roster = Roster(material.rules)
         outbox = Outbox(_outbox_file(config.state_dir))
-        self._delivery = Delivery(material.channels, outbox, metrics, is_silenced=self._is_silenced)
+        self._channels = material.channels
+        self._delivers = False
+        self._delivery = Delivery(self._channels, outbox, metrics, is_silenced=self._is_silenced)
         # Whoever hangs in the middle of a transaction must not lead for longer than one who hangs between two.
         settings = replace(self._settings(_STATEMENT_SECONDS), idle_in_transaction_timeout_seconds=LEASE_SECONDS)
         self._journal = StoredJournal(
@@ -87,6 +90,7 @@ class Alerting:
         )
         self._lead = Lead(self._journal, lambda: self._roster.groups, self._hand_over, self._clock)
         self._scheduler: Scheduler | None = None
+        self._supervisor: Supervisor | None = None
         metrics.watch_rules(
             rules=lambda: len(self._roster.rules),
             unhealthy=lambda: len(self._roster.unhealthy()),
@@ -110,16 +114,15 @@ class Alerting:
         Raises:
             OutboxError: the outbox can't be used.
         """
-        config = self._config
+        config, self._supervisor = self._config, supervisor
         pool = await create_reader_pool(
             self._settings(config.query_timeout_seconds), max_size=config.max_concurrent_queries, purpose="rules"
         )
         stack.push_async_callback(pool.close)
         stack.push_async_callback(self._journal.close)
-        if self._delivery.receivers:
-            await self._delivery.start()
-            stack.push_async_callback(self._delivery.stop, _DELIVER_SECONDS)
-            supervisor.start("alert notifiers", self._delivery.run(self._heard()))
+        stack.push_async_callback(self._stop_delivery)
+        if self._channels:
+            await self._start_delivery(supervisor)
         database = Database(
             pool,
             max_concurrent=config.max_concurrent_queries,
@@ -131,6 +134,20 @@ class Alerting:
         supervisor.start("alert rules", self._scheduler.run())
         if self._roster.rules:
             _log.info("alert rules", rules=len(self._roster.rules), notifiers=list(self._delivery.receivers))
+
+    async def _start_delivery(self, supervisor: Supervisor) -> None:
+        """Begin to tell notifiers; a daemon that has none has no outbox.
+
+        Raises:
+            OutboxError: the outbox can't be used.
+        """
+        await self._delivery.start()
+        self._delivers = True
+        supervisor.start("alert notifiers", self._delivery.run(self._heard()))
+
+    async def _stop_delivery(self) -> None:
+        if self._delivers:
+            await self._delivery.stop(_DELIVER_SECONDS)
 
     def _is_silenced(self, labels: Mapping[str, str]) -> bool:
         return is_silenced(self._lead.silences, labels, self._clock.now())
@@ -175,7 +192,8 @@ class Alerting:
         return {**rules, "notifiers": self._delivery.status()}
 
     async def prepare(self, change: Change) -> None:
-        """Prepare other rules; those whose alerts stay the same go on where they stand."""
+        """Prepare other notifiers, and other rules; those whose alerts stay the same go on where they stand."""
+        await self._prepare_notifiers(change)
         rules = change.new.rules
 
         async def commit() -> None:
@@ -185,6 +203,26 @@ class Alerting:
         if rules != change.old.rules:
             change.changed.append("alert rules")
             change.at_commit(commit)
+
+    async def _prepare_notifiers(self, change: Change) -> None:
+        old, new = change.old.config.alerts.notifiers, change.new.config.alerts.notifiers
+        if old == new:
+            return
+        if not self._delivers and self._supervisor is not None:
+            try:
+                await self._start_delivery(self._supervisor)
+            except OutboxError as problem:
+                change.refuse(("alerts", "notifiers"), str(problem))
+        channels = {
+            name: self._channels[name] if old.get(name) == new[name] else channel
+            for name, channel in change.new.channels.items()
+        }
+
+        async def commit() -> None:
+            self._channels = channels
+            await self._delivery.replace(channels)
+
+        change.at_commit(commit)
 
 
 def _outbox_file(state_dir: Path) -> Path:

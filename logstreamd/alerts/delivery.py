@@ -11,8 +11,7 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,8 @@ import structlog
 
 from logstreamd import faults
 from logstreamd.alerts.alert import Alert
+from logstreamd.alerts.desk import Desk
+from logstreamd.alerts.group import Entry
 from logstreamd.alerts.mailbox import Mailbox
 from logstreamd.alerts.message import Message
 from logstreamd.alerts.notify.attempts import Attempts
@@ -35,7 +36,6 @@ _log = structlog.get_logger(__name__)
 
 _HOUSEKEEPING_SECONDS = 60.0  # what has resolved is forgotten also while nothing happens
 _SHORTEST_WAIT_SECONDS = 0.05  # alerts of one evaluation that become due one after the other share a turn
-_LOG_DROPS_EVERY_SECONDS = 10.0
 
 
 class UnknownReceiverError(ValueError):
@@ -51,22 +51,6 @@ class SteadyClock:
     def __call__(self) -> float:
         """Return the time."""
         return time.monotonic() + self._offset
-
-
-@dataclass(slots=True)
-class _Desk:
-    """A notifier, its mailbox and how it is doing."""
-
-    name: str
-    channel: Channel
-    mailbox: Mailbox
-    attempts: Attempts
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
-    problem: str | None = None
-    delivered_at: float | None = None
-    dropped: dict[str, int] = field(default_factory=dict)
-    drops_logged_at: float = 0.0
 
 
 class Delivery:
@@ -94,12 +78,14 @@ class Delivery:
         self._clock = clock or SteadyClock()
         self._writing = asyncio.Lock()
         self._outbox_failing = False
-        self._workers: list[asyncio.Task[None]] = []
-        self._desks: dict[str, _Desk] = {}
-        for name, channel in channels.items():
-            mailbox = Mailbox(name, channel.policy, partial(self._on_drop, name), is_silenced)
-            self._desks[name] = _Desk(name, channel, mailbox, Attempts(name, metrics))
-            metrics.watch_notifier(name, waiting=partial(_waiting, mailbox))
+        self._is_silenced = is_silenced
+        self._workers: asyncio.TaskGroup | None = None
+        self._desks = {name: self._new_desk(name, channel) for name, channel in channels.items()}
+
+    def _new_desk(self, name: str, channel: Channel) -> Desk:
+        mailbox = Mailbox(name, channel.policy, partial(self._on_drop, name), self._is_silenced)
+        self._metrics.watch_notifier(name, waiting=partial(_waiting, mailbox))
+        return Desk(name, channel, mailbox, Attempts(name, self._metrics))
 
     @property
     def receivers(self) -> tuple[str, ...]:
@@ -126,9 +112,15 @@ class Delivery:
                 if waiting:
                     _log.info("alerts left by an earlier run are told now", notifier=name, alerts=waiting)
             else:
-                waiting = sum(one.entry.waiting_since is not None for one in left)
-                _log.warning("forgets the alerts of a notifier that is gone", notifier=name, untold=waiting)
-                await self._write([Change(name, one.entry.key, None) for one in left])
+                await self._forget(name, [one.entry for one in left])
+
+    async def _forget(self, name: str, left: Sequence[Entry]) -> None:
+        """Have the outbox forget what a notifier that is gone was not told."""
+        changes = [Change(name, entry.key, None) for entry in left]
+        if changes:
+            untold = sum(entry.waiting_since is not None for entry in left)
+            _log.warning("forgets the alerts of a notifier that is gone", notifier=name, untold=untold)
+            await self._write(changes)
 
     async def run(self, begin: Awaitable[object] | None = None) -> None:
         """Deliver until cancelled: the background task that has to be watched. A defect in a notifier ends it.
@@ -138,11 +130,38 @@ class Delivery:
         """
         if begin is not None:
             await begin
-        async with asyncio.TaskGroup() as group:
-            self._workers = [
-                group.create_task(self._work(desk), name=f"notifier {name}") for name, desk in self._desks.items()
-            ]
-        await asyncio.Event().wait()  # stopped: the workers are gone, and being gone is not to be taken for a defect
+        async with asyncio.TaskGroup() as self._workers:
+            for desk in self._desks.values():
+                self._start_worker(desk)
+            await asyncio.Event().wait()  # also without a worker: another notifier may come
+
+    def _start_worker(self, desk: Desk) -> None:
+        if self._workers is not None:
+            desk.worker = self._workers.create_task(self._work(desk), name=f"notifier {desk.name}")
+
+    async def replace(self, channels: Mapping[str, Channel]) -> None:
+        """Tell other notifiers from now on.
+
+        Args:
+            channels: all notifiers by name; the channels of those that go on as they are, are the same objects.
+        """
+        leaving = [desk for name, desk in self._desks.items() if channels.get(name) is not desk.channel]
+        # A message that is being sent is told again by whoever takes over: at least once.
+        await _end_workers(leaving)
+        await self._persist()
+        fresh = {}
+        for name, channel in channels.items():
+            if name not in self._desks or self._desks[name].channel is not channel:
+                fresh[name] = self._new_desk(name, channel)
+                if name in self._desks:
+                    fresh[name].mailbox.take_over(self._desks[name].mailbox)
+        self._desks = {name: fresh.get(name) or self._desks[name] for name in channels}
+        for desk in fresh.values():
+            self._start_worker(desk)
+        for desk in leaving:
+            await desk.channel.notifier.close()
+            if desk.name not in channels:
+                await self._forget(desk.name, desk.mailbox.entries)
 
     async def notify(
         self, alerts: Iterable[Alert], receivers: Iterable[str], *, interval_seconds: float = 60.0
@@ -176,7 +195,7 @@ class Delivery:
             desk.mailbox.stand_by(self._clock())
         await self._persist()
 
-    def _desk(self, name: str) -> _Desk:
+    def _desk(self, name: str) -> Desk:
         if name not in self._desks:
             raise UnknownReceiverError(
                 f"no notifier is called '{name}' (there are: {', '.join(self._desks) or 'none'})"
@@ -212,11 +231,11 @@ class Delivery:
             _log.info("the alerts' outbox can be written again")
         self._outbox_failing = False
 
-    async def _work(self, desk: _Desk) -> None:
+    async def _work(self, desk: Desk) -> None:
         while True:
             desk.wake.clear()
             message = desk.mailbox.due(self._clock())
-            self._log_drops(desk)
+            desk.log_drops()
             if message is not None:
                 await self._persist()  # an alert that is being queued right now is not told before it is durable
                 await self._deliver(desk, message)
@@ -226,7 +245,7 @@ class Delivery:
                     desk.idle.set()
                     await self._wait(desk)
 
-    async def _wait(self, desk: _Desk) -> None:
+    async def _wait(self, desk: Desk) -> None:
         """Wait until a message is due, or there is something new."""
         now = self._clock()
         due = desk.mailbox.next_due(now)
@@ -237,7 +256,7 @@ class Delivery:
         except TimeoutError:
             pass
 
-    async def _deliver(self, desk: _Desk, message: Message) -> None:
+    async def _deliver(self, desk: Desk, message: Message) -> None:
         try:
             await desk.attempts.run(lambda: desk.channel.notifier.send(message))
         except RejectedError as problem:
@@ -252,10 +271,10 @@ class Delivery:
                 _log.info("a notifier delivers again", notifier=desk.name, after=desk.problem)
             desk.problem, desk.delivered_at = None, self._clock()
             desk.mailbox.delivered(self._clock())
-        self._log_drops(desk)
+        desk.log_drops()
         await self._persist()
 
-    def _on_failure(self, desk: _Desk, problem: UnavailableError) -> None:
+    def _on_failure(self, desk: Desk, problem: UnavailableError) -> None:
         if desk.problem is None:
             _log.warning("a notifier does not deliver, will retry", notifier=desk.name, problem=str(problem))
         desk.problem = str(problem)
@@ -264,14 +283,7 @@ class Delivery:
 
     def _on_drop(self, name: str, reason: str, alerts: int) -> None:
         self._metrics.dropped_alerts.labels(name, reason).inc(alerts)
-        dropped = self._desks[name].dropped
-        dropped[reason] = dropped.get(reason, 0) + alerts
-
-    def _log_drops(self, desk: _Desk) -> None:
-        now = time.monotonic()
-        if desk.dropped and now - desk.drops_logged_at >= _LOG_DROPS_EVERY_SECONDS:
-            _log.error("alerts were not told", notifier=desk.name, **desk.dropped)
-            desk.drops_logged_at, desk.dropped = now, {}
+        self._desks[name].note_drop(reason, alerts)
 
     async def stop(self, deadline_seconds: float) -> None:
         """Tell what waits, then stop; what is not told by the deadline stays in the outbox for the next start.
@@ -279,7 +291,7 @@ class Delivery:
         Args:
             deadline_seconds: how long receivers may take. One that has failed before is not waited for.
         """
-        if self._workers:
+        if self._workers is not None:
             for desk in self._desks.values():
                 desk.mailbox.hurry()
                 desk.idle.clear()
@@ -287,9 +299,9 @@ class Delivery:
             waits = [asyncio.create_task(desk.idle.wait()) for desk in self._desks.values()]
             if waits:
                 await asyncio.wait(waits, timeout=deadline_seconds)
-            for task in (*waits, *self._workers):
-                task.cancel()
-            await asyncio.gather(*waits, *self._workers, return_exceptions=True)
+            for wait in waits:
+                wait.cancel()
+            await _end_workers(self._desks.values())
         untold = {name: desk.mailbox.waiting for name, desk in self._desks.items() if desk.mailbox.waiting}
         if untold:
             _log.warning("alerts left in the outbox for the next start", **untold)
@@ -300,19 +312,14 @@ class Delivery:
 
     def status(self) -> dict[str, Any]:
         """Return how every notifier is doing."""
-        return {name: self._status(desk) for name, desk in self._desks.items()}
+        return {name: desk.status(self._clock()) for name, desk in self._desks.items()}
 
-    def _status(self, desk: _Desk) -> dict[str, Any]:
-        now = self._clock()
-        retry_at, delivered_at = desk.mailbox.retry_at, desk.delivered_at
-        return {
-            "type": desk.channel.type,
-            "waiting": desk.mailbox.waiting,
-            "firing": desk.mailbox.firing,
-            "problem": desk.problem,
-            "retry_in_seconds": None if retry_at is None else round(max(0.0, retry_at - now), 1),
-            "delivered_seconds_ago": None if delivered_at is None else round(now - delivered_at, 1),
-        }
+
+async def _end_workers(desks: Iterable[Desk]) -> None:
+    workers = [desk.worker for desk in desks if desk.worker is not None]
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
 
 
 def _waiting(mailbox: Mailbox) -> int:

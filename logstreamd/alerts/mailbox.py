@@ -94,6 +94,17 @@ class Mailbox:
         for entry in sorted(entries, key=lambda entry: entry.waiting_since or 0.0):
             self._known.restore(entry)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """All that is known."""
+        return self._known.entries
+
+    def take_over(self, other: Mailbox) -> None:
+        """Go on with what another mailbox of the same notifier knew; it is not used any more."""
+        self.restore(other.entries)
+        # All of them: what the other one had given to be written may not have been.
+        self.note_changes([*(entry.key for entry in other.entries), *(key for key, _ in other.take_changes())])
+
     def put(self, alert: Alert, interval_seconds: float, now: float) -> None:
         """Take what the evaluator says about an alert; most of the time it is nothing new.
 

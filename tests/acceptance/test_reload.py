@@ -225,6 +225,32 @@ def test_what_a_shorter_retention_lets_go_of_goes_soon(reloading: Reloading, dat
     reloading.apply(retention=None, timestamps=None)
 
 
+def test_notifiers_come_change_and_go(reloading: Reloading) -> None:
+    daemon, alerts = reloading.daemon, reloading.config["alerts"]
+    assert daemon.status()["alerts"]["notifiers"] == {}
+    for notifiers in ({"ops": {"type": "log"}}, {"ops": {"type": "log", "max_age": "2h"}, "more": {"type": "log"}}, {}):
+        reloading.apply(alerts={**alerts, "notifiers": notifiers})
+        assert daemon.status()["alerts"]["notifiers"].keys() == notifiers.keys()
+    reloading.apply(alerts=alerts)
+
+
+def test_an_input_with_another_name_keeps_its_address(reloading: Reloading, database: Database) -> None:
+    daemon, before = reloading.daemon, reloading.inputs
+    one = {"type": "tcp", "name": "old", "listen": f"127.0.0.1:{free_port()}"}
+    reloading.apply(inputs=[*before, one])
+    address = daemon.address("old")
+    with socket.create_connection(address) as connection:
+        connection.sendall(b"".join(numbered_lines("renamed", 100)))
+        reloading.apply(inputs=[*before, {**one, "name": "new"}])
+        assert connection.recv(1) == b""  # read out, then closed
+    assert daemon.address("new") == address
+    send_stream(address, numbered_lines("renamed", 100, first=100))
+    database.wait_for_rows("renamed", 200)
+    assert sorted(database.distinct("input", "renamed")) == [("new",), ("old",)]
+    database.assert_each_once("renamed", 200)
+    reloading.apply(inputs=before)
+
+
 def test_the_log_says_what_has_changed_and_its_level_changes_too(reloading: Reloading) -> None:
     daemon, done = reloading.daemon, "configuration reloaded"
     reloading.apply(log={"level": "error"}, writer={"batch_max_rows": 5})

@@ -319,3 +319,38 @@ async def test_a_defect_in_a_notifier_ends_the_run_loudly(path: Path, metrics: M
     with pytest.raises(ExceptionGroup):
         await run
     await delivery.stop(0)
+
+
+async def test_a_notifier_with_other_settings_goes_on_with_what_it_had_to_tell(
+    path: Path, receiver: WebhookReceiver, metrics: Metrics
+) -> None:
+    other = WebhookReceiver()
+    await other.start()
+    receiver.answers = [hang]
+    old = {"ops": channel(receiver.url), "kept": channel(other.url)}
+    async with running(path, metrics, **old) as delivery:
+        await delivery.notify([firing("Untold")], ["ops"])
+        await receiver.wait_for(1)
+        await delivery.replace({"ops": channel(other.url), "kept": old["kept"]})
+        await other.wait_for(1)
+        await delivery.notify([firing("Kept")], ["kept"])
+        await other.wait_for(2)
+    assert told(other) == [("Untold", "firing"), ("Kept", "firing")]
+    await other.stop()
+
+
+async def test_notifiers_come_and_go_and_those_that_are_gone_are_forgotten(
+    path: Path, receiver: WebhookReceiver, metrics: Metrics
+) -> None:
+    receiver.answers = [hang]
+    async with running(path, metrics) as delivery:
+        await delivery.replace({"ops": channel(receiver.url)})
+        await delivery.notify([firing()], ["ops"])
+        await receiver.wait_for(1)
+        with structlog.testing.capture_logs() as logs:
+            await delivery.replace({})
+        assert (logs[0]["notifier"], logs[0]["untold"]) == ("ops", 1)
+        with pytest.raises(UnknownReceiverError):
+            await delivery.notify([firing()], ["ops"])
+    async with running(path, metrics, ops=channel(receiver.url)) as delivery:
+        assert delivery.status()["ops"]["waiting"] == 0
