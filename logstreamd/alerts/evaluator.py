@@ -106,7 +106,7 @@ class Evaluator:
             raise MeasureError(f"no answer within {self._timeout_seconds:g} s") from problem
         found = evaluate(rule, watched.state, instant, answer)
         samples = await self._prove(rule, found.transitions, measurement)
-        if found.transitions:
+        if found.transitions or found.state.timers != watched.state.timers:
             await self._record(watched, found.state, found.transitions, samples, term)
         if self._journal.term != term:
             return  # whoever leads now goes on with what was recorded

@@ -69,6 +69,12 @@ class RuleState:
     cut: bool = False
 
     @property
+    def timers(self) -> frozenset[tuple[tuple[str, ...], datetime, datetime | None]]:
+        """What ``for`` and ``keep_firing_for`` count from, of each alert: whoever goes on with the rule needs it."""
+        living = (one for one in self.instances if one.state in ("pending", "firing"))
+        return frozenset((one.group, one.active_at, one.cleared_at) for one in living)
+
+    @property
     def state(self) -> AlertState:
         """The rule's own state: that of its worst alert."""
         states = {instance.state for instance in self.instances}

@@ -69,6 +69,21 @@ async def test_what_a_dead_leader_has_told_is_not_told_again(start: Start) -> No
     assert second.messenger.told == []
 
 
+async def test_who_takes_over_goes_on_with_keep_firing_for_where_it_stood(start: Start) -> None:
+    database, clock = Database(), FakeClock()
+    group = group_of(rule_of(keep_firing_for=timedelta(seconds=30)))
+    first = await start(group, database=database, clock=clock)
+    first.witness.value = 11
+    await clock.advance(15)
+    first.witness.value = 0
+    await clock.advance(15)
+    await first.kill()
+    await start(group, database=database, clock=clock)
+    await clock.advance(60)
+    fired, resolved = (NOON.fromisoformat(one["at"]) for one in database.events)
+    assert resolved - fired == timedelta(seconds=15 + 30)
+
+
 async def test_a_daemon_that_stands_by_leaves_what_fires_to_the_leader(start: Start) -> None:
     database, clock = Database(), FakeClock()
     first = await start(RULE, database=database, clock=clock)
