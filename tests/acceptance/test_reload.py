@@ -108,6 +108,49 @@ def test_reloads_under_load_lose_nothing_and_close_no_connection(make_daemon: St
     assert not any(line["dropped"] for line in ledger.values())
 
 
+@pytest.mark.slow
+def test_a_hundred_reloads_of_every_kind_lose_nothing_and_leave_nothing_behind(
+    make_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    rule_file, log = tmp_path / "rules.yaml", tmp_path / "app.log"
+    rule_file.write_text(rules("First"))
+    udp = {"type": "udp", "listen": f"127.0.0.1:{free_port()}"}
+    file = {"type": "file", "name": "app", "paths": [str(log)], "service": "app", "poll_interval_seconds": "100ms"}
+    daemon = make_daemon(inputs=[udp, LOOPBACK[1], file], settings={"alerts": {"rules": [str(rule_file)]}}).start()
+    reloading = Reloading(daemon)
+    datagrams = SteadySender(daemon.address("udp"), "datagrams", socket.SOCK_DGRAM)
+    stream = SteadySender(daemon.address("tcp"), "stream", socket.SOCK_STREAM)
+    written, descriptors = 0, []
+    with datagrams, stream:
+        for number in range(100):
+            with log.open("a") as lines:
+                lines.writelines(f"INFO worker seq={written + position} of the run\n" for position in range(50))
+            written += 50
+            rule_file.write_text(rules(f"Number{number}") if number % 3 else "groups: none")
+            reloading.write(
+                inputs=[
+                    {**udp, "name": f"udp-{number % 7}", "receive_buffer_bytes": (16 + number % 5) << 20},
+                    {**LOOPBACK[1], "max_connections": 100 + number},
+                    {**file, "join_timeout_seconds": f"{50 + number % 2}ms"},
+                    *({"type": "tcp", "name": f"extra-{one}", "listen": "127.0.0.1:0"} for one in range(number % 4)),
+                ],
+                writer={"batch_max_rows": 100 + 100 * number, "batch_max_age_seconds": 0.01 + number / 1000},
+                retention={"days": 20 + number % 5, "rules": [{"level": "debug", "days": 1 + number % 3}]},
+            )
+            assert reloading.hang_up()["outcome"] == ("applied" if number % 3 else "refused")
+            if number % 28 == 1:  # the same configuration but for numbers
+                descriptors.append(len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())))
+    sent = {"datagrams": datagrams.sent, "stream": stream.sent, "app": written}
+    with Database(daemon.psql) as database:
+        for service, count in sent.items():
+            database.wait_for_rows(service, count)
+            database.assert_each_once(service, count)
+    assert max(descriptors) - min(descriptors) < 5  # of connections to PostgreSQL, which come and go
+    ledger = daemon.stop()
+    assert sum(line["stored"] for line in ledger.values()) == sum(sent.values())
+    assert not any(line["dropped"] for line in ledger.values())
+
+
 def test_a_broken_file_leaves_everything_as_it_was_and_says_why(
     reloading: Reloading, rule_file: Path, database: Database
 ) -> None:
