@@ -22,7 +22,7 @@ import structlog
 
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.gather import Gatherer
-from logstreamd.inputs.unix_socket import open_unix, remove_if_stale, set_mode
+from logstreamd.inputs.unix_socket import ensure_mode, open_unix, remove_if_stale
 from logstreamd.wire.batch import TRUNCATED
 from logstreamd.wire.framing import trim_datagram
 from logstreamd.wire.sender import sender_entry
@@ -94,10 +94,7 @@ class UnixInput:
         """Take other settings; nothing is closed, and nothing lost."""
         if mode != self._mode:
             self._mode = mode
-            try:
-                set_mode(self._path, mode)
-            except OSError as problem:
-                _log.error("permissions not changed", input=self.name, path=str(self._path), problem=problem.strerror)
+            self._ensure_mode()
         self._max_frame_bytes = max_frame_bytes
         self._buffer = bytearray(max_frame_bytes + _LINE_ENDS)
 
@@ -114,7 +111,15 @@ class UnixInput:
         for sock in self._sockets:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if sockets:  # of another input, maybe with other permissions
+            self._ensure_mode()
         self._read()
+
+    def _ensure_mode(self) -> None:
+        try:
+            ensure_mode(self._path, self._mode)
+        except OSError as problem:
+            _log.error("permissions not changed", input=self.name, path=str(self._path), problem=problem.strerror)
 
     def _read(self) -> None:
         loop = asyncio.get_running_loop()

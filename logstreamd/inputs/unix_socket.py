@@ -19,7 +19,7 @@ from pathlib import Path
 
 from logstreamd.inputs.inherited import INHERITED
 
-__all__ = ["open_unix", "remove_if_stale", "set_mode"]
+__all__ = ["ensure_mode", "open_unix", "remove_if_stale"]
 
 
 def open_unix(path: Path, mode: int) -> socket.socket:
@@ -43,19 +43,28 @@ def open_unix(path: Path, mode: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # before anybody can send
         os.fchmod(sock.fileno(), 0)  # the file begins with it: nobody writes before the permissions are there
         sock.bind(os.fspath(path))
-        set_mode(path, mode)
+        _set_mode(path, mode)
     except OSError as problem:
         sock.close()
         raise OSError(problem.errno, f"cannot bind {path}: {problem.strerror}") from problem
     return sock
 
 
-def set_mode(path: Path, mode: int) -> None:
-    """Set the permissions of a socket's file; of nothing else, whatever stands there meanwhile.
+def ensure_mode(path: Path, mode: int) -> None:
+    """Give a socket's file its permissions, unless the socket is inherited: then who opened it has decided.
 
     Raises:
         OSError: the file is gone, or it is not ours.
     """
+    borrowed = INHERITED.try_borrow_unix(socket.SOCK_DGRAM, os.fspath(path))
+    if borrowed is None:
+        _set_mode(path, mode)
+    else:
+        borrowed.close()
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set the permissions of a socket's file; of nothing else, whatever stands there meanwhile."""
     # chmod() follows links and fchmod() of a socket does not reach its file: so by a descriptor that only names it.
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

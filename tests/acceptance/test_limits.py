@@ -7,16 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.acceptance.daemon_process import DaemonProcess, wait_for
 from tests.acceptance.database import Database
+from tests.acceptance.reloading import Reloading
 from tests.acceptance.senders import numbered_lines, program
 
 LOUD, QUIET = "127.0.0.2", "127.0.0.3"
 PER_SECOND = 500
-INPUTS = [
+INPUTS: list[dict[str, Any]] = [
     {"type": "udp", "name": "udp", "listen": "127.0.0.1:0", "max_records_per_second": PER_SECOND},
     {"type": "tcp", "name": "tcp", "listen": "127.0.0.1:0", "max_records_per_second": PER_SECOND},
     {"type": "udp", "name": "guarded", "listen": "127.0.0.1:0", "allow": [QUIET]},
@@ -139,3 +141,24 @@ def test_a_local_message_has_this_machines_name_and_its_process(limited: DaemonP
     assert row["host"] == socket.gethostname()
     assert row["attrs"] == {"peer_pid": pid, "peer_uid": os.getuid(), "peer_gid": os.getgid()}
     assert limited.logs(q=f"service:local-app attrs.peer_pid:{pid}") == [row]
+
+
+def test_a_reload_changes_who_may_send_and_keeps_every_socket(limited: DaemonProcess, database: Database) -> None:
+    reloading = Reloading(limited)
+    (path,) = limited.status()["inputs"]["unix"]["listen"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
+        local.connect(path)
+        local.send(b"<14>local: seq=0")
+        inputs = [one | {"allow": [LOUD]} if "allow" in one else one for one in reloading.inputs]
+        inputs = [one | {"name": "dev-log"} if one["type"] == "unix" else one for one in inputs]
+        reloading.apply(inputs=inputs)
+        local.send(b"<14>local: seq=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:  # also by its name
+        local.sendto(b"<14>local: seq=2", path)
+    send_datagrams(limited, "guarded", QUIET, numbered_lines("allowed-before", 20), per_pause=10)
+    send_datagrams(limited, "guarded", LOUD, numbered_lines("allowed-now", 20), per_pause=10)
+    database.wait_for_rows("allowed-now", 20)
+    database.assert_each_once("allowed-now", 20)
+    assert database.count("allowed-before") == 0
+    database.wait_for_rows("local", 3)
+    database.assert_each_once("local", 3)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from logstreamd.inputs.inherited import INHERITED
 from logstreamd.inputs.unix_socket import remove_if_stale
@@ -186,6 +187,16 @@ async def test_the_file_has_its_permissions_whatever_the_umask(listen_unix: List
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+async def test_a_file_that_is_gone_keeps_no_reload_from_going_on(listen_unix: Listen) -> None:
+    one = await listen_unix()
+    Path(path_of(one)).unlink()
+    with structlog.testing.capture_logs() as lines:
+        one.input.apply(mode=0o666, max_frame_bytes=1_024)
+    assert [(line["event"], line["problem"]) for line in lines] == [
+        ("permissions not changed", "No such file or directory")
+    ]
+
+
 async def test_a_longer_max_frame_bytes_is_in_force_at_once(listen_unix: Listen) -> None:
     one = await listen_unix(max_frame_bytes=1_024)
     one.input.apply(mode=0o600, max_frame_bytes=4_096)
@@ -245,7 +256,8 @@ async def test_a_successor_takes_over_the_socket_and_its_file(listen_unix: Liste
     with sender(one) as sock:
         sock.send(b"before")
         await one.received(1)
-        successor = await listen_unix(sockets=[held.dup() for held in one.input.sockets])
+        successor = await listen_unix(sockets=[held.dup() for held in one.input.sockets], mode=0o620)
+        assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o620
         await one.stop()
         sock.send(b"after")
         await successor.received(1)
@@ -264,7 +276,10 @@ async def test_an_inherited_socket_is_borrowed_and_keeps_its_file(listen_unix: L
             early.sendto(b"while the daemon was away", str(path))
         INHERITED.adopt([ListenSocket("log.socket", held_by_systemd.dup())])
         try:
+            path.chmod(0o622)
             one = await listen_unix(path)
+            one.input.apply(mode=0o666, max_frame_bytes=1_024)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o622
             await send(one, b"now")
             await one.received(2)
             await one.stop()
