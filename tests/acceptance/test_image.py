@@ -130,7 +130,8 @@ def _base_python() -> Path:
 
 def _context(directory: Path) -> Path:
     """Return what the builder gets: the files of the project that .dockerignore lets through."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in listed.split("\0"):
         if name and (PROJECT / name).exists() and not ignored(name, PROJECT / ".dockerignore"):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
