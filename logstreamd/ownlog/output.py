@@ -48,6 +48,7 @@ def configure_log(level: str, log_format: LogFormat, repeats: RepeatLimiter | No
             own_log.admit,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structured_exception,
+            _in_reading_order,
             plain_values,
             *(_json() if writes_json(log_format) else _console()),
         ],
@@ -77,6 +78,11 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def _json() -> list[Processor]:
     return [structlog.processors.JSONRenderer()]
+
+
+def _in_reading_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put first what people look for first, and what a line can't do without when it has too much."""
+    return {name: event.pop(name) for name in ("timestamp", "level", "event")} | dict(event)
 
 
 def _console() -> list[Processor]:
