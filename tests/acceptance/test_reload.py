@@ -16,6 +16,7 @@ from tests.acceptance.daemon_process import LOOPBACK, DaemonProcess, wait_for
 from tests.acceptance.database import Database
 from tests.acceptance.reloading import Reloading, SteadySender
 from tests.acceptance.senders import Address, numbered_lines, send_stream
+from tests.notify_socket import NotifySocket
 
 StartDaemon = Callable[..., DaemonProcess]
 
@@ -326,14 +327,17 @@ def test_lines_of_files_are_read_once_whatever_changes(
     assert reloading.daemon.ledger("app")["imbalance"] == 0
 
 
-def test_a_hangup_while_it_starts_or_stops_does_no_harm(make_daemon: StartDaemon) -> None:
-    daemon = make_daemon()
-    daemon.launch()
-    wait_for("its first line", lambda: daemon.output)
-    daemon.signal(SIGHUP)
-    daemon.wait_ready()
-    wait_for("the reload that was asked for", lambda: daemon.status()["config"]["last_reload"])
-    daemon.signal(SIGHUP)
+def test_a_hangup_while_it_starts_or_stops_does_no_harm(make_daemon: StartDaemon, tmp_path: Path) -> None:
+    with NotifySocket(tmp_path / "notify") as notify:
+        daemon = make_daemon(environment={"NOTIFY_SOCKET": notify.address})
+        daemon.launch()
+        wait_for("its first line", lambda: daemon.output)
+        daemon.signal(SIGHUP)
+        daemon.wait_ready()
+        notify.wait_for("READY=1")
+        assert notify.wait_for("RELOADING=1")[1].startswith("MONOTONIC_USEC=")
+        notify.wait_for("READY=1")
+    assert daemon.status()["config"]["generation"] == 2
     send_stream(daemon.address("tcp"), numbered_lines("hangup", 1000))
     for _ in range(10):
         daemon.signal(SIGHUP)
