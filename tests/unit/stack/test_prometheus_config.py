@@ -92,6 +92,14 @@ def test_rules_ask_for_metrics_that_the_daemon_has() -> None:
     assert asked - recorded <= metric_names()
 
 
+def test_rules_ask_for_labels_that_the_metrics_have() -> None:
+    registry = Metrics(version="test", wire="python").registry
+    for text in EXPRESSIONS:
+        for name, inside in re.findall(r"(logstreamd_\w+)\{(.*?)\}", text):
+            labels = {*registry._names_to_collectors[name]._labelnames, "job", "instance", "le"}
+            assert set(re.findall(r"(\w+)(?:=|!)", inside)) <= labels, text
+
+
 def test_rules_ask_for_series_that_are_recorded() -> None:
     asked = {name for text in EXPRESSIONS for name in re.findall(r"\w+:[\w:]+", text)}
     assert asked <= {rule.get("record") for rule in RULES}
