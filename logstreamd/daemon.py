@@ -123,7 +123,7 @@ class _Daemon:
             INHERITED.refuse_idle()
             await self._meet_database(storing)
             if not self._stop.is_set():
-                self._announce(serving.endpoints[0], dsn)
+                self._announce(serving.url, dsn)
                 self._service.ready()
                 self._start_reloader(stack, storing.prepare, self._intake.prepare, alerting.prepare, serving.prepare)
             await self._stop.wait()
@@ -250,7 +250,7 @@ class _Daemon:
     def _announce(self, http: str, dsn: str) -> None:
         config = self._config
         announce(
-            listening=[*self._intake.listening, f"POST http://{http}/api/v1/logs"],
+            listening=[*self._intake.listening, f"POST {http}/api/v1/logs"],
             http=http,
             psql=redacted(dsn),
             problem=self._health.problem,

@@ -110,7 +110,7 @@ def announce(
 
     Args:
         listening: the inputs, as in ``udp 127.0.0.1:5514``.
-        http: the first address of the HTTP side.
+        http: the URL of the HTTP side.
         psql: the database's address, without a password.
         data: the directories that hold what must not get lost.
         problem: what is wrong with the database, if anything; messages are taken and kept in the spool meanwhile.
@@ -118,11 +118,11 @@ def announce(
     """
     event = "logstreamd is ready" if problem is None else "logstreamd listens and spools, the database is away"
     if as_json:
-        _log.info(event, send_to=listening, look_at=f"http://{http}", psql=psql, data=data, problem=problem)
+        _log.info(event, send_to=listening, look_at=http, psql=psql, data=data, problem=problem)
         return
     rows = (
         ("send", ", ".join(listening)),
-        ("look", f"http://{http}/status and http://{http}/api/v1/logs"),
+        ("look", f"{http}/status and {http}/api/v1/logs"),
         ("psql", f"psql '{psql}'"),
         ("data", ", ".join(data)),
         *((("wait", problem),) if problem else ()),

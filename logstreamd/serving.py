@@ -29,7 +29,9 @@ from logstreamd.api.state import StateResource
 from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
 from logstreamd.config import HTTP_INPUT
+from logstreamd.config.tls import TlsConfig
 from logstreamd.connecting import connection_settings
+from logstreamd.inputs.tls import say_certificate
 from logstreamd.intake import Intake
 from logstreamd.material import Material
 from logstreamd.metrics import Metrics
@@ -39,6 +41,7 @@ from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.reload import Change
 from logstreamd.storage.connections import create_reader_pool
 from logstreamd.supervisor import Supervisor
+from logstreamd.tls import ServerTls
 
 __all__ = ["Serving"]
 
@@ -70,6 +73,7 @@ class Serving:
     ) -> None:
         config = material.config
         self._http = config.http
+        self._tls = material.tls.get(HTTP_INPUT)
         self._settings = connection_settings(
             config.database, dsn, statement_timeout_seconds=config.http.query_timeout_seconds
         )
@@ -83,9 +87,9 @@ class Serving:
         self._server: HttpServer | None = None
 
     @property
-    def endpoints(self) -> list[str]:
-        """Where it listens."""
-        return self._server.endpoints if self._server is not None else []
+    def url(self) -> str:
+        """Where it answers; empty before it has started."""
+        return self._server.url if self._server is not None else ""
 
     def held_back(self) -> dict[str, list[dict[str, Any]]]:
         """Return from which clients most was kept, if there are any."""
@@ -137,19 +141,37 @@ class Serving:
                 http.read_timeout_seconds, http.write_timeout_seconds, http.keepalive_timeout_seconds
             ),
             on_slow_head=self._metrics.http_slow_heads.inc,
+            tls=self._tls,
+            handshake_timeout_seconds=http.tls.handshake_timeout_seconds if http.tls is not None else 0.0,
         )
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
         _log.info("listening", type="http", addresses=self._server.endpoints)
+        if self._tls is not None:
+            say_certificate(HTTP_INPUT, self._tls, self._metrics)
 
     async def prepare(self, change: Change) -> None:
-        """Prepare other tokens, names and origins."""
+        """Prepare other tokens, names, origins and certificates."""
+        old, new = change.old.config.http.tls, change.new.config.http.tls
+        if (old is None) != (new is None):
+            change.refuse(("http", "tls"), "HTTP becomes HTTPS, or plain again, only at a restart")
 
         async def commit() -> None:
             self.access.apply(change.new.config.http, change.new.tokens)
+            if new is not None:
+                await self._apply_tls(change.new.tls[HTTP_INPUT], new)
 
         change.at_commit(commit)
+
+    async def _apply_tls(self, tls: ServerTls, settings: TlsConfig) -> None:
+        if self._server is None or self._tls is None:
+            return
+        changed = tls.fingerprint != self._tls.fingerprint
+        self._tls = tls
+        await self._server.apply_tls(tls, settings.handshake_timeout_seconds)
+        if changed:
+            say_certificate(HTTP_INPUT, tls, self._metrics)
 
     async def _start_follower(self, stack: AsyncExitStack, supervisor: Supervisor) -> Follower:
         """Start what live tails have in common; it rests while nobody follows."""

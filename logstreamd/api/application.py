@@ -15,11 +15,13 @@ from aiohttp.typedefs import Handler, Middleware
 from logstreamd.api.access import Access, wait_with_body
 from logstreamd.api.errors import errors_as_json
 from logstreamd.api.headers import answer_bad_http, secure
+from logstreamd.api.https import HttpsSite
 from logstreamd.api.permissions import scopes_of
 from logstreamd.api.request_context import in_context, name_request, route_of
 from logstreamd.api.slow_clients import HttpTimeouts, SlowHeads, bound_writing
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.metrics import Metrics
+from logstreamd.tls import ServerTls
 
 __all__ = ["HttpServer", "Resource", "build_application"]
 
@@ -100,6 +102,8 @@ class HttpServer:
         port: 0 lets the kernel choose.
         timeouts: how long clients may take.
         on_slow_head: told of each connection that was closed because no request came over it.
+        tls: None for plain HTTP.
+        handshake_timeout_seconds: for a TLS handshake.
     """
 
     def __init__(
@@ -110,6 +114,8 @@ class HttpServer:
         port: int,
         timeouts: HttpTimeouts = _TIMEOUTS,
         on_slow_head: Callable[[], None] = _ignore,
+        tls: ServerTls | None = None,
+        handshake_timeout_seconds: float = 10.0,
     ) -> None:
         self._runner = web.AppRunner(
             application,
@@ -124,8 +130,16 @@ class HttpServer:
         )
         self._write_seconds = timeouts.write_seconds
         self._slow_heads = SlowHeads(timeouts.read_seconds, on_slow_head)
+        self._tls = tls
+        self._handshake_timeout_seconds = handshake_timeout_seconds
         self._host = host
         self._port = port
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def url(self) -> str:
+        """Where it answers first."""
+        return f"{'http' if self._tls is None else 'https'}://{self.endpoints[0]}"
 
     @property
     def endpoints(self) -> list[str]:
@@ -142,11 +156,29 @@ class HttpServer:
         answer_bad_http(self._runner)
         if self._runner.server is not None:
             self._slow_heads.watch(self._runner.server)
-        for sock in await bind_sockets(self._host, self._port, socket.SOCK_STREAM):
+        self._sockets = await bind_sockets(self._host, self._port, socket.SOCK_STREAM)
+        for sock in self._sockets:
             bound_writing(sock, self._write_seconds)
-            await web.SockSite(self._runner, sock).start()
+            await self._site(sock.dup()).start()
+
+    def _site(self, sock: socket.socket) -> web.BaseSite:
+        if self._tls is None:
+            return web.SockSite(self._runner, sock)
+        return HttpsSite(self._runner, sock, self._tls, handshake_timeout_seconds=self._handshake_timeout_seconds)
+
+    async def apply_tls(self, tls: ServerTls, handshake_timeout_seconds: float) -> None:
+        """Meet new connections with another certificate; those that are open stay."""
+        self._tls = tls
+        self._handshake_timeout_seconds = handshake_timeout_seconds
+        before = list(self._runner.sites)
+        for sock in self._sockets:
+            await self._site(sock.dup()).start()
+        for site in before:
+            await site.stop()
 
     async def stop(self) -> None:
         """Finish what is being answered and close."""
         self._slow_heads.stop()
         await self._runner.cleanup()
+        for sock in self._sockets:
+            sock.close()

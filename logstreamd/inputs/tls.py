@@ -19,9 +19,18 @@ from logstreamd.inputs.tls_connection import TlsConnection
 from logstreamd.metrics import Metrics
 from logstreamd.tls import FAILURE_REASONS, Failure, ServerTls
 
-__all__ = ["TlsInput"]
+__all__ = ["TlsInput", "say_certificate"]
 
 _log = structlog.get_logger(__name__)
+
+
+def say_certificate(name: str, tls: ServerTls, metrics: Metrics) -> None:
+    """Say what a listener shows from now on, and what is not good about it."""
+    metrics.tls_certificate_expiry.labels(name).set(tls.expires_at)
+    expires = datetime.fromtimestamp(tls.expires_at, UTC).isoformat()
+    _log.info("certificate in use", input=name, subject=tls.subject, expires=expires)
+    for warning in tls.warnings:
+        _log.warning("certificate not safe", input=name, problem=warning)
 
 
 class TlsInput(TcpInput):
@@ -56,16 +65,7 @@ class TlsInput(TcpInput):
         metrics.tls_handshakes.labels(self.name).set_function(lambda: len(self.handshakes))
         for reason in FAILURE_REASONS:
             metrics.tls_failures.labels(self.name, reason)
-        self._say_certificate()
-
-    def _say_certificate(self) -> None:
-        """Say what is shown from now on, and what is not good about it."""
-        tls = self.tls
-        self.metrics.tls_certificate_expiry.labels(self.name).set(tls.expires_at)
-        expires = datetime.fromtimestamp(tls.expires_at, UTC).isoformat()
-        _log.info("certificate in use", input=self.name, subject=tls.subject, expires=expires)
-        for warning in tls.warnings:
-            _log.warning("certificate not safe", input=self.name, problem=warning)
+        say_certificate(self.name, tls, metrics)
 
     def _new_connection(self) -> Connection:
         return TlsConnection(self)
@@ -78,7 +78,7 @@ class TlsInput(TcpInput):
         self.handshakes.places = max_handshakes
         self.handshakes.go_on()
         if changed:
-            self._say_certificate()
+            say_certificate(self.name, tls, self.metrics)
 
     def failed(self, connection: Connection, failure: Failure) -> None:
         """Take note of a handshake that came to nothing."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, TypeVar
@@ -100,6 +101,8 @@ class DaemonProcess:
         self._http = ""
         self.token = ""
         """Brought along with every request, where the daemon wants one."""
+        self.trust: ssl.SSLContext | None = None
+        """Whom to trust where the daemon answers over TLS, and what to show."""
         config = {
             "state_dir": str(state_dir),
             "database": {"dsn": dsn},
@@ -112,7 +115,7 @@ class DaemonProcess:
     @property
     def url(self) -> str:
         """Where it answers over HTTP."""
-        return f"http://{self._http}"
+        return f"{'http' if self.trust is None else 'https'}://{self._http}"
 
     @property
     def pid(self) -> int:
@@ -166,7 +169,7 @@ class DaemonProcess:
     def wait_listening(self) -> None:
         """Wait for the line that says where to send and where to look; the database may be away."""
         (line,) = wait_for("the ready line", self._ready_line, seconds=_START_SECONDS)[self._starts :]
-        self._http = line["look_at"].removeprefix("http://")
+        self._http = line["look_at"].partition("://")[2]
         self.psql = line["psql"]
 
     def _ready_line(self) -> list[dict[str, Any]]:
@@ -190,7 +193,10 @@ class DaemonProcess:
     def _request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        connection = HTTPConnection(self._http, timeout=30)
+        if self.trust is None:
+            connection = HTTPConnection(self._http, timeout=30)
+        else:
+            connection = HTTPSConnection(self._http, timeout=30, context=self.trust)
         try:
             ours = {"Authorization": f"Bearer {self.token}"} if self.token else {}
             connection.request(method, path, body, ours | dict(headers or {}))

@@ -88,7 +88,7 @@ async def test_the_status_shows_every_part_and_can_be_sent_as_json(parts: Parts)
 def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
     announce(
         listening=["udp 127.0.0.1:5514", "tcp [::1]:5514"],
-        http="127.0.0.1:8514",
+        http="https://127.0.0.1:8514",
         psql="postgresql://host/db",
         data=["/var/lib/logstreamd"],
         problem=None,
@@ -99,7 +99,7 @@ def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys:
     assert "is ready" in err
     for text in (
         "udp 127.0.0.1:5514, tcp [::1]:5514",
-        "http://127.0.0.1:8514/",
+        "https://127.0.0.1:8514/",
         "psql 'postgresql://host/db'",
         "/var/",
     ):
@@ -108,7 +108,7 @@ def test_the_announcement_tells_a_person_where_to_send_and_where_to_look(capsys:
 
 def test_the_announcement_tells_a_program_the_same() -> None:
     with structlog.testing.capture_logs() as logs:
-        announce(listening=["udp x"], http="h:1", psql="p", data=["d"], problem=None, as_json=True)
+        announce(listening=["udp x"], http="http://h:1", psql="p", data=["d"], problem=None, as_json=True)
     (entry,) = logs
     assert (entry["send_to"], entry["look_at"], entry["psql"], entry["data"]) == (["udp x"], "http://h:1", "p", ["d"])
 
@@ -116,7 +116,7 @@ def test_the_announcement_tells_a_program_the_same() -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_without_a_database_it_does_not_claim_to_be_ready(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     with structlog.testing.capture_logs() as logs:
-        announce(listening=[], http="h:1", psql="p", data=[], problem="nobody there", as_json=as_json)
+        announce(listening=[], http="http://h:1", psql="p", data=[], problem="nobody there", as_json=as_json)
     said = str(logs) + capsys.readouterr().err
     assert "ready" not in said
     assert "the database is away" in said
