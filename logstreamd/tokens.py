@@ -66,6 +66,12 @@ class TokenSet:
     def __contains__(self, token: object) -> bool:
         return token in self._tokens
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenSet) and self._tokens == other._tokens
+
+    def __hash__(self) -> int:
+        return hash(self._tokens)
+
     def find(self, text: str) -> Token | None:
         """Return the token with this text, None when there is none.
 
