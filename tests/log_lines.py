@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +53,7 @@ def log_lines(
 ) -> Iterator[LogLines]:
     """Send the log of the process to a stream while the block lasts."""
     handlers, level_of_root, standard_error = logging.root.handlers[:], logging.root.level, sys.stderr
+    hooks = threading.excepthook, sys.unraisablehook, sys.excepthook
     stream = sys.stderr = Terminal() if terminal else io.StringIO()
     try:
         yield LogLines(configure_log(level, log_format, repeats), stream)  # type: ignore[arg-type]
@@ -60,5 +62,6 @@ def log_lines(
         structlog.reset_defaults()
         structlog.contextvars.clear_contextvars()
         logging.captureWarnings(False)
+        threading.excepthook, sys.unraisablehook, sys.excepthook = hooks
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level_of_root)

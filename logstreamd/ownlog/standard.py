@@ -1,8 +1,14 @@
-"""What asyncio, aiohttp and other libraries log through the standard library → lines like all others."""
+"""What asyncio, aiohttp and other libraries log, and what Python itself would print → lines like all others.
+
+A traceback that goes to standard error as it is would break a log of JSON lines, and could hold what a peer sent.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+from types import TracebackType
 
 import structlog
 
@@ -30,3 +36,22 @@ def forward_standard_library() -> None:
     logging.root.handlers[:] = [_Forwarder()]
     logging.root.setLevel(logging.WARNING)  # what libraries say below that is about themselves
     logging.captureWarnings(True)
+    threading.excepthook = _thread_died
+    sys.unraisablehook = _unraisable
+    sys.excepthook = _process_dies
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    name = died.thread.name if died.thread is not None else None
+    structlog.get_logger().critical("thread died", thread=name, exc_info=died.exc_value)
+
+
+def _unraisable(problem: sys.UnraisableHookArgs) -> None:
+    structlog.get_logger().error("exception nobody could catch", where=repr(problem.object), exc_info=problem.exc_value)
+
+
+def _process_dies(kind: type[BaseException], problem: BaseException, _place: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, problem, _place)
+        return
+    structlog.get_logger().critical("the daemon died of a defect", exc_info=problem)

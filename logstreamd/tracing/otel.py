@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from contextvars import Token
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import structlog
 from opentelemetry import context as otel_context
@@ -70,7 +71,7 @@ class OtelTracer:
         # Headers, certificates and compression come from the SDK's own variables, OTEL_EXPORTER_OTLP_…
         exporter = OTLPSpanExporter(endpoint=endpoint, timeout=timeout_seconds)
         self._on_lost = on_lost
-        self._exporter = _WatchedExporter(exporter, on_lost, monotonic)
+        self._exporter = _WatchedExporter(exporter, _LastWords.of_the_sdk(endpoint), on_lost, monotonic)
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
             resource=Resource.create({"service.name": service_name, "service.version": __version__}),
@@ -206,7 +207,11 @@ class _WatchedExporter(SpanExporter):
     """
 
     def __init__(
-        self, exporter: OTLPSpanExporter, on_lost: Callable[[int], None], monotonic: Callable[[], float]
+        self,
+        exporter: OTLPSpanExporter,
+        last_words: _LastWords,
+        on_lost: Callable[[int], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self._waiting = 0
         self._lock = threading.Lock()  # spans end on one thread and are sent on another
@@ -216,7 +221,7 @@ class _WatchedExporter(SpanExporter):
         self._log_at = 0.0
         self._lost = 0
         self._failing = False
-        self._last_words = _LastWords.of_the_sdk()
+        self._last_words = last_words
 
     def try_expect(self) -> bool:
         """Make room for one more span in the queue; False when it is full."""
@@ -257,22 +262,32 @@ class _WatchedExporter(SpanExporter):
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
-class _LastWords(logging.Handler):
-    """Takes what the SDK says about itself out of the log, and keeps the reason of the last failure."""
+def _after_host(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
-    def __init__(self) -> None:
+
+class _LastWords(logging.Handler):
+    """Takes what the SDK says about itself out of the log, and keeps the reason of the last failure.
+
+    Args:
+        path: of the receiver's URL, which may hold a secret: it is not repeated.
+    """
+
+    def __init__(self, path: str) -> None:
         super().__init__()
         self.text = "unknown"
+        self._path = path
 
     @classmethod
-    def of_the_sdk(cls) -> _LastWords:
+    def of_the_sdk(cls, endpoint: str) -> _LastWords:
         """Listen to the SDK."""
-        words, logger = cls(), logging.getLogger("opentelemetry")
+        words, logger = cls(_after_host(endpoint)), logging.getLogger("opentelemetry")
         logger.handlers[:] = [words]
         logger.propagate = False
         return words
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text = record.getMessage().replace(self._path, "/***")
         if "timeout, max retries" not in text or self.text == "unknown":  # the line before it says why
             self.text = text

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_lines import log_lines
 
-from logstreamd.ownlog import configure_log
 from logstreamd.ownlog.repeats import MAX_KINDS, RepeatLimiter
 
 NASTY = st.sampled_from([*map(chr, (*range(0x20), *range(0x7F, 0xA1))), *"\u061c\u200b\u200e\u2028\u2029\ufeff\ud800"])
@@ -46,27 +43,13 @@ RESERVED = {"event", "level", "timestamp", "exception", "exc_info", "stack", "st
 FIELDS = st.dictionaries(TEXTS.filter(lambda name: name not in RESERVED), VALUES, max_size=4)
 
 
-@pytest.fixture(autouse=True)
-def process_log() -> Iterator[None]:
-    handlers = logging.root.handlers[:]
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    logging.root.handlers[:] = handlers
-
-
 def written(log_format: str, event: str, fields: dict[str, Any], problem: BaseException | None) -> str:
-    stream, before = io.StringIO(), sys.stderr
-    sys.stderr = stream
-    try:
-        configure_log("info", log_format)  # type: ignore[arg-type]
+    with log_lines(log_format) as log:
         structlog.get_logger().warning(event, exc_info=problem, **fields)
-    finally:
-        sys.stderr = before
-    return stream.getvalue()
+        return log.text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(event=TEXTS, fields=FIELDS, message=st.none() | TEXTS)
 def test_json_is_one_printable_line_that_reads_back(event: str, fields: dict[str, Any], message: str | None) -> None:
     text = written("json", event, fields, None if message is None else ValueError(message))
@@ -91,7 +74,7 @@ def texts_in(value: Any) -> Iterator[str]:
             yield from texts_in(one)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(event=TEXTS, fields=FIELDS, message=st.none() | TEXTS)
 def test_the_console_has_one_printable_line_and_indented_ones_of_a_traceback(
     event: str, fields: dict[str, Any], message: str | None

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -161,6 +162,40 @@ def test_a_warning_of_python_is_a_line_like_all_others(log_to: Callable[..., Log
     (entry,) = log.entries
     assert (entry["logger"], entry["level"]) == ("py.warnings", "warning")
     assert "old\\nfashioned" in entry["event"]
+
+
+def test_a_thread_that_dies_is_a_line(log_to: Callable[..., LogLines]) -> None:
+    def fail() -> None:
+        raise ValueError(HOSTILE)
+
+    log = log_to("json")
+    thread = threading.Thread(target=fail, name="worker")
+    thread.start()
+    thread.join()
+    (entry,) = log.entries
+    assert (entry["event"], entry["level"], entry["thread"]) == ("thread died", "critical", "worker")
+    assert entry["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_an_exception_that_nobody_could_catch_is_a_line(log_to: Callable[..., LogLines]) -> None:
+    class Weak:
+        def __del__(self) -> None:
+            raise ValueError(HOSTILE)
+
+    log = log_to("json")
+    weak = Weak()
+    del weak
+    (entry,) = log.entries
+    assert (entry["event"], entry["level"]) == ("exception nobody could catch", "error")
+    assert "__del__" in entry["where"]
+
+
+def test_the_end_of_the_process_by_a_defect_is_a_line(log_to: Callable[..., LogLines]) -> None:
+    log = log_to("json")
+    sys.excepthook(ValueError, ValueError(HOSTILE), None)
+    (entry,) = log.entries
+    assert (entry["event"], entry["level"]) == ("the daemon died of a defect", "critical")
+    assert entry["exception"][0]["exc_value"].isprintable()
 
 
 def test_a_line_has_the_context_it_is_written_in(log_to: Callable[..., LogLines]) -> None:

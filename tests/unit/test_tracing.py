@@ -207,6 +207,18 @@ async def test_a_receiver_that_is_away_is_a_line_a_minute_and_one_when_it_is_bac
     await traced.tracer.stop(10)
 
 
+async def test_a_problem_never_names_the_path_of_the_receiver(trace_to: TraceTo) -> None:
+    traced = trace_to("http://127.0.0.1:9/hunter2/v1/traces?key=hunter2", timeout_seconds=1.3)
+    with tracing.span("batch"):
+        pass
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.to_thread(traced.tracer._provider.force_flush)
+    assert [entry["event"] for entry in logs] == ["traces can't be sent"]
+    assert "Connection refused" in logs[0]["problem"]
+    assert "hunter2" not in repr(logs)
+    await traced.tracer.stop(10)
+
+
 async def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(receiver: OtlpReceiver, trace_to: TraceTo) -> None:
     from logstreamd.tracing.otel import QUEUE_SPANS
 
