@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL
 from typing import Any
 
 import pytest
@@ -131,25 +131,46 @@ def test_a_kill_around_the_transition_loses_no_alert(
     daemon.stop()
 
 
-def test_two_daemons_on_one_database_tell_an_alert_once_and_the_other_goes_on_when_one_is_killed(
-    make_daemon: StartDaemon, make_database: Callable[[], str], receiver: WebhookServer, alerting: dict[str, Any]
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("alerts.recorded:1:kill", id="in the middle of for"),
+        pytest.param("alerts.queued:1:kill", id="with an untold alert in its outbox"),
+    ],
+)
+def test_when_the_leader_is_killed_the_other_daemon_tells_the_alert_and_nobody_tells_it_twice(
+    make_daemon: StartDaemon,
+    make_database: Callable[[], str],
+    receiver: WebhookServer,
+    alerting: dict[str, Any],
+    tmp_path: Path,
+    fault: str,
 ) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES.replace("over: 4s", "over: 10m\n        for: 2s"))
     dsn = make_database()
-    first = make_daemon(dsn=dsn, settings={"alerts": alerting}).start()
+    first = make_daemon(dsn=dsn, settings={"alerts": alerting}, environment={"LOGSTREAMD_FAULT": fault}).start()
     wait_for("the first to lead", lambda: first.status()["alerts"]["role"] == "evaluates")
     second = make_daemon(dsn=dsn, settings={"alerts": alerting}).start()
     wait_for("the second to stand by", lambda: second.status()["alerts"]["role"] == "stands by")
-    send_errors(first, "before")
-    wait_for("the resolution", lambda: receiver.alerts("resolved"))
-    assert len(receiver.alerts("firing")) == 1
+    send_errors(first, "checkout")
+    assert first.wait_exit() == -SIGKILL
 
-    first.kill()
-    wait_for("the second to lead", lambda: second.status()["alerts"]["role"] == "evaluates", seconds=10)
-    send_errors(second, "after")
-    wait_for("its resolution", lambda: "after" in services(receiver.alerts("resolved")))
-    assert services(receiver.alerts("firing")) == ["before", "after"]
-    assert [one["after"] for one in events_of(second)] == ["firing", "resolved"] * 2
-    second.stop()
+    (told,) = wait_for("the alert", lambda: receiver.alerts("firing"))
+    assert second.status()["alerts"]["role"] == "evaluates"
+    pending, firing = events_of(second)
+    assert (pending["after"], firing["after"]) == ("pending", "firing")
+    fired_at = datetime.fromisoformat(firing["starts_at"])
+    assert fired_at == datetime.fromisoformat(told["startsAt"])
+    assert fired_at - datetime.fromisoformat(pending["at"]) >= 2 * INTERVAL
+    assert firing["active_at"] == pending["active_at"]
+
+    first.environment = {}
+    first.start()
+    wait_for("the first to stand by", lambda: first.status()["alerts"]["role"] == "stands by")
+    wait_for("its outbox", lambda: first.status()["alerts"]["notifiers"]["ops"]["waiting"] == 0)
+    assert len(receiver.alerts("firing")) == 1
+    for daemon in (first, second):
+        daemon.stop()
 
 
 def test_a_silenced_alert_is_shown_and_told_when_the_silence_is_ended(
@@ -175,6 +196,27 @@ def test_a_silenced_alert_is_shown_and_told_when_the_silence_is_ended(
 
     assert daemon.delete(f"/api/v1/silences/{made.json()['id']}").status == 204
     wait_for("the silenced alert", lambda: "quiet" in services(receiver.alerts("firing")))
+    daemon.stop()
+
+
+def test_alerts_of_a_rule_that_is_removed_resolve_with_the_reason(
+    make_daemon: StartDaemon, receiver: WebhookServer, alerting: dict[str, Any], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES.replace("over: 4s", "over: 10m"))
+    daemon = make_daemon(settings={"alerts": alerting}).start()
+    send_errors(daemon, "checkout")
+    wait_for("the alert", lambda: receiver.alerts("firing"))
+
+    rules.write_text("groups: []")
+    daemon.signal(SIGHUP)
+    (resolved,) = wait_for("the resolution", lambda: receiver.alerts("resolved"))
+    assert resolved["annotations"]["reason"] == "the rule was removed"
+    assert [(one["after"], one["reason"]) for one in events_of(daemon)] == [
+        ("firing", None),
+        ("resolved", "the rule was removed"),
+    ]
+    assert alerts_of(daemon) == []
     daemon.stop()
 
 
