@@ -125,7 +125,7 @@ class _Daemon:
             if not self._stop.is_set():
                 self._announce(serving.url, dsn)
                 self._service.ready()
-                self._start_reloader(stack, storing.prepare, self._intake.prepare, alerting.prepare, serving.prepare)
+                self._start_reloader(stack, storing.prepare, self._intake.prepare, serving.prepare, alerting.prepare)
             await self._stop.wait()
             self._service.stopping()
         await self._service.close()

@@ -156,6 +156,8 @@ class Serving:
         old, new = change.old.config.http.tls, change.new.config.http.tls
         if (old is None) != (new is None):
             change.refuse(("http", "tls"), "HTTP becomes HTTPS, or plain again, only at a restart")
+        if change.new.tokens != change.old.tokens:
+            change.changed.append("tokens")
 
         async def commit() -> None:
             self.access.apply(change.new.config.http, change.new.tokens)
