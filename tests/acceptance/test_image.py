@@ -22,6 +22,7 @@ from tests.acceptance.daemon_process import PROJECT, wait_for
 from tests.acceptance.monitoring import answers, free_port
 from tests.dockerfile import Instruction, ignored, instructions
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 STEP_SECONDS = 600  # pip downloads 100 MB
 
 
@@ -162,7 +163,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stages[-1]
 
 
-@pytest.mark.slow
 def test_the_image_runs_as_nobody_special_and_is_healthy(image: Stage, tmp_path: Path) -> None:
     port = free_port()
     variables = {
@@ -191,7 +191,6 @@ def test_the_image_runs_as_nobody_special_and_is_healthy(image: Stage, tmp_path:
         image.run(Instruction("CMD", check).document(), **variables)
 
 
-@pytest.mark.slow
 def test_the_image_is_what_the_steps_have_made(image: Stage) -> None:
     code = "import logstreamd, generator, logstreamd.wire as w; print(logstreamd.__file__, w.IMPLEMENTATION)"
     assert re.fullmatch(
@@ -203,7 +202,6 @@ def test_the_image_is_what_the_steps_have_made(image: Stage) -> None:
     assert image.root.joinpath("logs").stat().st_uid == 10001
 
 
-@pytest.mark.slow
 def test_the_web_service_runs_from_the_same_image(image: Stage) -> None:
     command = ["logstream-generate", "--scenario", "web-api", "--listen", "127.0.0.1:0", "--duration", "100ms"]
     image.run([*command, "--log-dir", "/logs"])
