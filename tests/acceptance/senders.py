@@ -21,7 +21,7 @@ _PIECE_BYTES = 64 * 1024
 # The lines of a file, each forwarded as one message. Disk-free, and nothing is thrown away: the queue is as large as
 # the file is long, imfile waits when it is full, and the forwarder tries for ever.
 _FORWARD = """
-global(workDirectory="{directory}" localHostname="relay.example" maxMessageSize="8k")
+global(workDirectory="{directory}" localHostname="relay.example" maxMessageSize="8k" {certificates})
 module(load="imfile")
 input(type="imfile" file="{file}" tag="{tag}:" facility="local3" severity="warning" ruleset="forward")
 template(name="legacy" type="string" string="<%PRI%>%TIMESTAMP% %HOSTNAME% %syslogtag%%msg:::sp-if-no-1st-sp%%msg%")
@@ -51,7 +51,7 @@ def logger(to: Address, *options: str) -> None:
 
 @contextmanager
 def forward_file(
-    file: Path, to: Address, *, tag: str, protocol: str, framing: str = "", template: str
+    file: Path, to: Address, *, tag: str, protocol: str, framing: str = "", template: str, certificates: str = ""
 ) -> Iterator[None]:
     """Let an rsyslogd of our own forward the lines of a file while the block runs.
 
@@ -62,6 +62,7 @@ def forward_file(
         protocol: ``udp`` or ``tcp``.
         framing: further parameters of the forwarding action.
         template: ``RSYSLOG_SyslogProtocol23Format`` (RFC 5424), or ``legacy`` (RFC 3164).
+        certificates: further global parameters.
     """
     command = program("rsyslogd", "rsyslog")
     config = file.with_suffix(".rsyslog.conf")
@@ -75,6 +76,7 @@ def forward_file(
             protocol=protocol,
             framing=framing,
             template=template,
+            certificates=certificates,
         )
     )
     pid_file = file.with_suffix(".pid")
