@@ -29,7 +29,7 @@ Scope = Literal["ingest", "query", "admin", "metrics"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MAX_TOKENS = 256
-"""Every request is compared with all of them: 0.2 ms at the most."""
+"""Every request is compared with all of them: 15 µs at the most."""
 
 _PREFIX = "lsd_"  # so that who finds one in a file (or a scanner for secrets) knows what it opens
 _RANDOM_BYTES = 32
