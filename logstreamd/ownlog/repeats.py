@@ -7,7 +7,7 @@ else is wrong. So lines are told apart by what they are about:
 part     fields
 =======  ===================================================================================================
 who      level, event, and who has the problem: input, notifier, rule, route, file, … (:data:`_WHO`)
-what     every other text, numbers in it aside: the problem; of an exception, its type and where it was raised
+what     every other text or list of texts, numbers aside: the problem; of an exception its type and place
 peer     who caused it, if anybody
 =======  ===================================================================================================
 
@@ -48,7 +48,8 @@ _WHO = (
 # Of a single request or batch, and so never the same twice; what a peer chose to ask for.
 _ASIDE = frozenset({"level", "method", "path", "peer", "query", "request_id", "span_id", "timestamp", "trace_id"})
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
-_MAX_WHAT_CHARS = 200
+_MAX_WHAT_CHARS = 200  # of a text, and so many texts of a list: what differs only behind them is the same
+_MAX_WHAT_TEXTS = 20
 
 _Key = tuple[Hashable, ...]
 
@@ -151,11 +152,18 @@ def _parts(event: Mapping[str, Any]) -> tuple[Hashable, Hashable]:
     foreign = "logger" in event  # the text is somebody else's, and may hold anything
     who = (event["level"], None if foreign else event["event"], *(str(event.get(name)) for name in _WHO))
     texts = {
-        (name, _NUMBER.sub("#", value[:_MAX_WHAT_CHARS]))
+        (name, _said(value))
         for name, value in event.items()
-        if isinstance(value, str) and name not in _ASIDE and name not in _WHO
+        if isinstance(value, (str, list, tuple)) and name not in _ASIDE and name not in _WHO
     }
     return who, (frozenset(texts), _raised(event.get("exc_info")))
+
+
+def _said(value: Any) -> Hashable:
+    """Return what a text, or a list with texts, says, its numbers aside."""
+    if isinstance(value, str):
+        return _NUMBER.sub("#", value[:_MAX_WHAT_CHARS])
+    return tuple(_said(one) for one in value[:_MAX_WHAT_TEXTS] if isinstance(one, str))
 
 
 def _raised(exc_info: object) -> Hashable:

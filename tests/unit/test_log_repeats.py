@@ -59,6 +59,7 @@ def test_after_a_pause_the_first_lines_are_written_at_once_again(log: Limiter) -
         {"input": "tcp-2"},
         {"problem": "no such file"},
         {"anything": "that is a text"},
+        {"problems": ["a.yaml:1:1: unknown key"]},
     ],
 )
 def test_a_flood_never_hides_the_first_lines_of_something_else(log: Limiter, other: dict[str, str]) -> None:
