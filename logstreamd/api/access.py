@@ -159,7 +159,7 @@ class Access:
 
 
 def _warn_of_open_door(http: HttpConfig) -> None:
-    if is_loopback(http.listen):
+    if is_loopback(http.listen) or (http.tls is not None and http.tls.client_ca is not None):
         return
     _log.warning(
         "EVERYBODY WHO CAN REACH THE HTTP PORT MAY READ AND WRITE LOGS: there are no tokens",

@@ -105,8 +105,9 @@ def _configured(config_file: Path | None) -> str:
     listen = config.http.listen
     if listen.port == 0:
         raise click.UsageError(f"http.listen has port 0 in {source or 'the environment'}: name the daemon with --url")
+    scheme = "http" if config.http.tls is None else "https"
     host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+    return f"{scheme}://[{host}]:{listen.port}" if ":" in host else f"{scheme}://{host}:{listen.port}"
 
 
 def _read_token(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from aiohttp import web
 from logstreamd.api.access import Access
 from logstreamd.api.application import build_application
 from logstreamd.config import HttpConfig, ListenAddress
+from logstreamd.config.tls import TlsConfig
 from logstreamd.metrics import Metrics
 from logstreamd.tokens import SCOPES, Token, TokenSet, digest_of
 
@@ -217,6 +219,14 @@ def test_a_route_without_a_permission_is_not_served() -> None:
     access = Access(HttpConfig(), TokenSet(), metrics)
     with pytest.raises(LookupError, match="GET /undecided is not in the table of permissions"):
         build_application([Undecided()], access=access, metrics=metrics, max_body_bytes=1)
+
+
+def test_where_every_client_shows_a_certificate_the_door_is_not_open() -> None:
+    tls = TlsConfig(certificate=Path("/c.pem"), key=Path("/k.pem"), client_ca=Path("/ca.pem"))
+    with structlog.testing.capture_logs() as logs:
+        http = HttpConfig(listen=ListenAddress("*", 0), tls=tls)
+        Access(http, TokenSet(), Metrics(version="test", wire="python"))
+    assert logs == []
 
 
 def test_a_reload_that_takes_the_last_token_away_is_warned_of_as_loudly() -> None:

@@ -34,6 +34,12 @@ def test_the_daemon_is_where_the_configuration_says(tmp_path: Path, listen: str,
     assert endpoint(None, file, None, None).url == url
 
 
+def test_a_daemon_that_speaks_tls_is_asked_by_https(tmp_path: Path) -> None:
+    file = tmp_path / "logstreamd.yaml"
+    file.write_text("http: {listen: 'logs.example:80', tls: {certificate: /c.pem, key: /k.pem}}")
+    assert endpoint(None, file, None, None).url == "https://logs.example:80"
+
+
 def test_what_is_said_wins_over_the_configuration() -> None:
     assert endpoint("https://logs.example/under/", None, None, None).url == "https://logs.example/under"
     assert endpoint("logs.example:8514", None, None, None).url == "http://logs.example:8514"
