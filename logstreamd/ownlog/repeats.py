@@ -46,7 +46,9 @@ _WHO = (
     *("notifier", "route", "rule", "task", "type", "url"),
 )
 # Of a single request or batch, and so never the same twice; what a peer chose to ask for.
-_ASIDE = frozenset({"level", "method", "path", "peer", "query", "request_id", "span_id", "timestamp", "trace_id"})
+_ASIDE = frozenset(
+    {"exc_info", "level", "method", "path", "peer", "query", "request_id", "span_id", "timestamp", "trace_id"}
+)
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _MAX_WHAT_CHARS = 200  # of a text, and so many texts of a list: what differs only behind them is the same
 _MAX_WHAT_TEXTS = 20
