@@ -179,7 +179,7 @@ class RunningInputs:
 
     def _apply(self, one: ReceivingInput, config: InputConfig, material: Material) -> None:
         """Give an open input its new settings."""
-        apply_config(one, config, material.tls)
+        apply_config(one, config, policy=self._policy_of(config.name), tls=material.tls)
         writer = material.config.writer
         one.gatherer.apply(
             max_rows=writer.batch_max_rows,

@@ -72,13 +72,14 @@ def build_input(
             return _build_file_input(config, gatherer, spool, metrics, policy)
 
 
-def apply_config(one: ReceivingInput, config: InputConfig, tls: Mapping[str, ServerTls]) -> None:
+def apply_config(one: ReceivingInput, config: InputConfig, *, policy: Policy, tls: Mapping[str, ServerTls]) -> None:
     """Give an open input other settings than it was built with, as far as it can change them while it is open.
 
     Args:
-        one: the input; one of type ``file`` changes nothing.
-        config: of the same type, name and address as before.
-        tls: as for :func:`build_input`.
+        one: the input.
+        config: of the same type, name and address as before; of type ``file`` with the same settings.
+        policy: as for :func:`build_input`.
+        tls: the same.
     """
     match one, config:
         case UdpInput(), UdpInputConfig():
@@ -94,6 +95,8 @@ def apply_config(one: ReceivingInput, config: InputConfig, tls: Mapping[str, Ser
         case UnixInput(), UnixInputConfig():
             one.admission.apply(**admission_settings(config))
             one.apply(**_unix_settings(config))
+        case FileInput(), FileInputConfig():
+            one.apply(policy)
 
 
 def _build_udp_input(config: UdpInputConfig, gatherer: Gatherer, metrics: Metrics) -> UdpInput:

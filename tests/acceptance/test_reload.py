@@ -16,6 +16,7 @@ from tests.acceptance.daemon_process import LOOPBACK, DaemonProcess, wait_for
 from tests.acceptance.database import Database
 from tests.acceptance.reloading import Reloading, SteadySender
 from tests.acceptance.senders import Address, numbered_lines, send_stream
+from tests.certificates import Authority
 from tests.notify_socket import NotifySocket
 
 StartDaemon = Callable[..., DaemonProcess]
@@ -278,7 +279,9 @@ def test_notifiers_come_change_and_go(reloading: Reloading) -> None:
     reloading.apply(alerts=alerts)
 
 
-def test_an_input_with_another_name_keeps_its_address(reloading: Reloading, database: Database) -> None:
+def test_an_input_with_another_name_or_type_keeps_its_address(
+    reloading: Reloading, database: Database, tmp_path: Path
+) -> None:
     daemon, before = reloading.daemon, reloading.inputs
     one = {"type": "tcp", "name": "old", "listen": f"127.0.0.1:{free_port()}"}
     reloading.apply(inputs=[*before, one])
@@ -289,9 +292,18 @@ def test_an_input_with_another_name_keeps_its_address(reloading: Reloading, data
         assert connection.recv(1) == b""  # read out, then closed
     assert daemon.address("new") == address
     send_stream(address, numbered_lines("renamed", 100, first=100))
-    database.wait_for_rows("renamed", 200)
-    assert sorted(database.distinct("input", "renamed")) == [("new",), ("old",)]
-    database.assert_each_once("renamed", 200)
+    authority = Authority(tmp_path)
+    files = authority.issue("localhost")
+    tls = {"certificate": str(files.certificate), "key": str(files.key)}
+    reloading.apply(inputs=[*before, {**one, "type": "tls", "name": "safe", "tls": tls}])
+    with (
+        socket.create_connection(address) as connection,
+        authority.client().wrap_socket(connection, server_hostname="localhost") as encrypted,
+    ):
+        encrypted.sendall(b"".join(numbered_lines("renamed", 100, first=200)))
+    database.wait_for_rows("renamed", 300)
+    assert sorted(database.distinct("input", "renamed")) == [("new",), ("old",), ("safe",)]
+    database.assert_each_once("renamed", 300)
     reloading.apply(inputs=before)
 
 

@@ -16,6 +16,7 @@ from logstreamd.inputs.files.wakeup import wake_on_events
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metrics import Metrics
 from logstreamd.wire.batch import Batch, FileKey, FilePosition
+from logstreamd.wire.policy import Policy
 
 __all__ = ["FileInput"]
 
@@ -87,6 +88,11 @@ class FileInput:
             lag_bytes=lambda: sum(file.lag_bytes for file in self._collector.files()),
             opened=lambda: self._collector.open_count,
         )
+
+    def apply(self, policy: Policy) -> None:
+        """Read times by other rules; everything else that can be configured takes an input of its own."""
+        if self._mirror is not None:
+            self._mirror.policy = policy
 
     async def run(self) -> None:
         """Read until :meth:`stop`, then wait to be cancelled."""

@@ -36,14 +36,14 @@ class Mirror:
         directory: made when it is missing.
         max_bytes: of a file, then it is rotated.
         files: rotated ones kept of each source.
-        policy: how lines are read.
+        policy: how lines are read; may be replaced at any time.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int, files: int, policy: Policy) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
         self._files = files
-        self._policy = policy
+        self.policy = policy
         self._problem: str | None = None
 
     def write(self, readings: Iterable[Reading], read_at: int) -> None:
@@ -83,7 +83,7 @@ class Mirror:
 
     def _line(self, frame: bytes, read_at: int, flags: int, source: str) -> str:
         return (
-            json.dumps(_as_document(parse_line(frame, read_at, self._policy, flags, source)), ensure_ascii=False) + "\n"
+            json.dumps(_as_document(parse_line(frame, read_at, self.policy, flags, source)), ensure_ascii=False) + "\n"
         )
 
     def _rotate(self, path: Path) -> None:
