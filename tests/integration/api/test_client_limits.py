@@ -46,7 +46,7 @@ async def send(api: Any, lines: int, **headers: str) -> tuple[int, dict[str, str
 async def test_an_address_that_is_not_allowed_reads_and_writes_nothing_and_still_sees_that_the_process_lives(
     start_api: Callable[..., Any],
 ) -> None:
-    api = await start_api(http=HttpConfig(allow=["192.0.2.0/24"]))
+    api = await start_api(http=HttpConfig(allow=("192.0.2.0/24",)))
     for method, path in (("GET", "/status"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/"), ("GET", "/nothing")):
         async with api.client.request(method, api.url + path) as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (403, "address_not_allowed")
@@ -60,9 +60,9 @@ async def test_an_address_that_is_not_allowed_reads_and_writes_nothing_and_still
 
 
 async def test_an_allow_list_is_in_force_for_the_next_request_after_a_reload(start_api: Callable[..., Any]) -> None:
-    api = await start_api(http=HttpConfig(allow=["192.0.2.0/24"]))
+    api = await start_api(http=HttpConfig(allow=("192.0.2.0/24",)))
     assert (await send(api, 1))[0] == 403
-    api.access.apply(HttpConfig(allow=["192.0.2.0/24", "127.0.0.0/8"]), api.access._rules.tokens)
+    api.access.apply(HttpConfig(allow=("192.0.2.0/24", "127.0.0.0/8")), api.access._rules.tokens)
     assert (await send(api, 1))[0] == 200
 
 

@@ -141,7 +141,8 @@ def test_a_stream_owes_the_time_that_what_it_brought_takes(
 
 def test_streams_of_one_source_share_its_debt(admission: Admission) -> None:
     one, other = admission.source("192.0.2.1"), admission.source("192.0.2.1")
-    assert one is other is not None
+    assert one is not None
+    assert other is one
     assert one.owed_seconds(20, 0) == pytest.approx(1.0)
     assert other.owed_seconds(10, 0) == pytest.approx(2.0)
 
