@@ -153,8 +153,7 @@ class RunningInputs:
         kind = _SOCKET_KINDS[TRANSPORTS[config.type]]
         sockets = await bind_sockets(config.listen.host, config.listen.port, kind)
         if kind is socket.SOCK_STREAM:
-            for sock in sockets:
-                sock.listen()  # what could fail of it, fails now
+            await _listen(sockets)
         return sockets
 
     def _find(self, config: InputConfig) -> ReceivingInput:
@@ -197,6 +196,16 @@ class RunningInputs:
 
 def _task_name(one: ReceivingInput) -> str:
     return f"input {one.name}"
+
+
+async def _listen(sockets: Sockets) -> None:
+    """Begin to accept, so that what could fail of it fails now; the input says later how many may wait."""
+    try:
+        for sock in sockets:
+            sock.listen()
+    except OSError:
+        await _close_all(sockets)
+        raise
 
 
 async def _close_all(sockets: Sockets) -> None:

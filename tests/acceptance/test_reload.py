@@ -286,6 +286,8 @@ def test_an_input_with_another_name_or_type_keeps_its_address(
     one = {"type": "tcp", "name": "old", "listen": f"127.0.0.1:{free_port()}"}
     reloading.apply(inputs=[*before, one])
     address = daemon.address("old")
+    (problem,) = reloading.refused(inputs=[*before, {**one, "name": "wider", "listen": f"*:{address[1]}"}])
+    assert problem.endswith("Address already in use (input 'old' has it: close that one with a reload of its own)")
     with socket.create_connection(address) as connection:
         connection.sendall(b"".join(numbered_lines("renamed", 100)))
         reloading.apply(inputs=[*before, {**one, "name": "new"}])
