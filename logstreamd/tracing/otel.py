@@ -234,6 +234,7 @@ class _WatchedExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         with self._lock:
             self._waiting -= len(spans)
+        self._last_words.text = ""
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
             if self._failing:
@@ -276,7 +277,7 @@ class _LastWords(logging.Handler):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.text = "unknown"
+        self.text = ""
         self._path = path
 
     @classmethod
@@ -289,5 +290,5 @@ class _LastWords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage().replace(self._path, "/***")
-        if "timeout, max retries" not in text or self.text == "unknown":  # the line before it says why
+        if "timeout, max retries" not in text or not self.text:  # the line before it says why
             self.text = text
