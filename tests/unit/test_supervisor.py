@@ -64,6 +64,20 @@ async def test_a_stop_ends_every_task_and_is_nobodys_death() -> None:
     await supervisor.stop()
 
 
+async def test_one_task_can_end_while_the_others_go_on_and_begin_again() -> None:
+    supervisor = Supervisor()
+    for name in ("b", "a"):
+        supervisor.start(name, for_ever())
+    await supervisor.end("a")
+    await supervisor.end("unknown")
+    assert supervisor.running == ["b"]
+    supervisor.start("a", for_ever())
+    await asyncio.sleep(0)
+    assert supervisor.running == ["a", "b"]
+    assert not supervisor.death.done()
+    await supervisor.stop()
+
+
 async def test_a_task_that_fails_while_it_is_stopped_is_logged() -> None:
     async def fails_at_the_end() -> None:
         try:

@@ -194,6 +194,22 @@ async def test_work_that_takes_long_is_done_in_rounds(
     assert sum(one.rows for gone in rounds for one in gone) == expected
 
 
+async def test_another_policy_ends_the_pass_and_is_what_the_next_round_goes_by(
+    connection: asyncpg.Connection, partitions: Partitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "ROUND_SECONDS", 0.0)
+    for seq in range(1, 6):
+        await store(connection, seq, range(15, 23))
+    retention = Retention(RetentionPolicy(days=1), partitions)
+    await retention.round(connection, NOW)  # planned, and out of time at once
+    retention.replace(RetentionPolicy(days=4))
+    assert retention.more
+    monkeypatch.undo()
+    went = await all_rounds(retention, connection)
+    assert {one.day.day for one in went} == {15, 16, 17}
+    assert [number for number, _ in await stored(connection)] == [18, 19, 20, 21, 22]
+
+
 async def _no_pause(_: float) -> None:
     pass
 

@@ -71,6 +71,20 @@ async def test_a_batch_goes_off_with_the_frame_that_crosses_its_bytes() -> None:
     assert one.spool.frames == [b"12345", b"6789", b"crossing the line"]
 
 
+async def test_other_bounds_are_those_of_the_batches_that_are_begun_then() -> None:
+    one = Input(rows=3)
+    one.receive(b"a")
+    one.gatherer.apply(max_rows=1, max_bytes=1 << 20, max_age_seconds=NEVER)
+    one.receive(b"b")
+    assert one.spool.offers == 0
+    one.receive(b"c")
+    one.spool.keep()
+    await turns()
+    one.receive(b"d")
+    one.spool.keep()
+    assert [len(batch) for batch in one.spool.kept] == [3, 1]
+
+
 async def test_a_lone_message_goes_off_when_it_is_old_enough() -> None:
     one = Input(age=0.001)
     one.receive(b"lonely")
