@@ -53,6 +53,7 @@ def test_systemd_finds_nothing_to_complain_of(systemd_analyze: str, tmp_path: Pa
     units = [unit.name for unit in UNITS.iterdir() if unit.suffix in (".service", ".socket")]
     for unit in units:
         shutil.copy(UNITS / unit, installed)
+    shutil.copytree(UNITS / "logstreamd.service.d", installed / "logstreamd.service.d")
     command = [systemd_analyze, "verify", "--man=no", "--recursive-errors=no", f"--root={tmp_path}", *units]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
