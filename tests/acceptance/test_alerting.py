@@ -135,7 +135,7 @@ def test_a_kill_around_the_transition_loses_no_alert(
     "fault",
     [
         pytest.param("alerts.recorded:1:kill", id="in the middle of for"),
-        pytest.param("alerts.queued:1:kill", id="with an untold alert in its outbox"),
+        pytest.param("alerts.queued:1:kill", id="with an untold alert in its outbox", marks=pytest.mark.slow),
     ],
 )
 def test_when_the_leader_is_killed_the_other_daemon_tells_the_alert_and_nobody_tells_it_twice(
