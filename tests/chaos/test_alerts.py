@@ -65,7 +65,8 @@ def test_a_flood_for_receivers_that_misbehave_is_bounded_counted_and_in_nobodys_
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
     alerts = {"rules": [str(rules)], "evaluation_delay": "1s", "notifiers": notifiers(receivers)}
-    daemon = make_daemon(alerts=alerts).start()
+    daemon = make_daemon(alerts=alerts)
+    daemon.start()
 
     flood = [f"<14>1 - h flood-{number} - - - one line\n".encode() for number in range(ALERTS)]
     send_stream(daemon.tcp, flood)
