@@ -33,8 +33,10 @@ class Service:
     def __init__(self, notifier: Notifier, watchdog_seconds: float | None) -> None:
         self._notifier = notifier
         self._stopping: asyncio.Task[None] | None = None
-        self.interval_seconds = min(_STATUS_SECONDS, (watchdog_seconds or _STATUS_SECONDS) / _SIGNS_PER_WATCHDOG)
+        self.interval_seconds = _STATUS_SECONDS
         """Between two signs of life."""
+        if watchdog_seconds is not None:
+            self.interval_seconds = min(_STATUS_SECONDS, watchdog_seconds / _SIGNS_PER_WATCHDOG)
 
     @property
     def managed(self) -> bool:
@@ -83,7 +85,8 @@ class Service:
             reported = found
             rows, now = stored(), time.monotonic()
             said = found or "; ".join(problems()) or f"{(rows - before) / max(now - looked_at, 1e-3):,.0f} rows/s"
-            self._tell(*(() if found else ("WATCHDOG=1",)), f"STATUS={said}")
+            if self._stopping is None:  # afterwards nobody watches, and the word is that it stops
+                self._tell(*(() if found else ("WATCHDOG=1",)), f"STATUS={said}")
             before, looked_at = rows, now
             await asyncio.sleep(self.interval_seconds)
 
