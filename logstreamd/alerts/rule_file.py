@@ -64,6 +64,7 @@ _GROUP_KEYS = ("name", "interval", "limit", "labels", "rules")
 _RULE_KEYS = (
     "alert", "query", "by", "condition", "over", "for", "keep_firing_for", "labels", "annotations", "samples", "notify",
 )  # fmt: skip
+_FILE_HINTS = dict.fromkeys(("rule_files", "tests"), "this is a file of tests: logstreamd rules test")
 _HINTS = {
     "expr": "write query: which lines, and condition: what must hold of them",
     "record": "there are no recording rules: lines are counted as they are stored",
@@ -110,7 +111,7 @@ class _RuleReader:
     def read(self, file: YamlFile) -> list[RuleGroup]:
         if file.root is None:
             return []
-        fields = file.root.fields(("groups",), required=("groups",))
+        fields = file.root.fields(("groups",), required=("groups",), hints=_FILE_HINTS)
         groups = [self._group(node) for node in fields.elements("groups", _MOST_RULES)]
         return [group for group in groups if group is not None]
 

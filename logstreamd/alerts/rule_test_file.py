@@ -53,6 +53,7 @@ _LINE_KEYS = ("at", "every", "count", "level", "service", "host", "message", "tr
 _EXPECTATION_KEYS = ("eval_time", "alertname", "exp_alerts")
 _ALERT_KEYS = ("exp_labels", "exp_annotations")
 _HINTS = {
+    "groups": "this is a file of rules: name it in rule_files",
     "input_series": "write input_logs",
     "promql_expr_test": "there is no PromQL here",
     "group_eval_order": "groups do not see each other's results",

@@ -114,7 +114,8 @@ class Node:
     def elements(self, most: int) -> list[Node]:
         """Return the elements of a list; none when it is no list, which is noted."""
         if not isinstance(self.value, list):
-            self.refuse(f"must be a list (got {shown(self.value)})")
+            hint = f"; did you mean [{self.value}]?" if isinstance(self.value, str) and self.value else ""
+            self.refuse(f"must be a list (got {shown(self.value)}{hint})")
             return []
         if len(self.value) > most:
             self.refuse(f"must have at most {most} elements (got {len(self.value)})")

@@ -32,7 +32,10 @@ rules.add_command(backtest)
 @rules.command()
 @_files
 def check(files: tuple[Path, ...]) -> None:
-    """Check files of rules; exit code 1 with every problem when one can't be used."""
+    """Check files of rules.
+
+    Exit code 0 when all of them can be used, 1 with every problem as FILE:LINE:COLUMN when one can't.
+    """
     from logstreamd.alerts.rule_file import load_rules
     from logstreamd.config import ConfigError
 
@@ -43,13 +46,17 @@ def check(files: tuple[Path, ...]) -> None:
         raise click.exceptions.Exit(1) from None
     for file in files:
         of_file = [group for group in groups if group.file == str(file)]
-        click.echo(f"ok: {file}: {len(of_file)} groups, {sum(len(group.rules) for group in of_file)} rules")
+        rule_count = sum(len(group.rules) for group in of_file)
+        click.echo(f"ok: {file}: {_count(len(of_file), 'group')}, {_count(rule_count, 'rule')}")
 
 
 @rules.command()
 @_files
 def test(files: tuple[Path, ...]) -> None:
-    """Run files of tests; exit code 1 when a test fails, 2 when a file can't be used."""
+    """Run files of tests.
+
+    Exit code 0 when all tests passed, 1 when one failed, 2 with every problem when a file can't be used.
+    """
     from logstreamd.alerts.rule_test_file import load_tests
     from logstreamd.alerts.rule_tests import run_test
     from logstreamd.config import ConfigError
@@ -69,6 +76,10 @@ def test(files: tuple[Path, ...]) -> None:
         click.echo(f"{'FAILED' if failed else 'ok'}: {file}: {len(tests) - failed} of {len(tests)} tests passed")
         codes.add(1 if failed else 0)
     raise click.exceptions.Exit(max(codes))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _show_problems(error: ConfigError) -> None:

@@ -57,8 +57,8 @@ def test_good_rules_are_said_in_one_line_each(directory: Path) -> None:
     result = run("check", directory / "rules.yaml", SHIPPED / "spike.yaml")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        f"ok: {directory / 'rules.yaml'}: 1 groups, 1 rules",
-        f"ok: {SHIPPED / 'spike.yaml'}: 1 groups, 1 rules",
+        f"ok: {directory / 'rules.yaml'}: 1 group, 1 rule",
+        f"ok: {SHIPPED / 'spike.yaml'}: 1 group, 1 rule",
     ]
 
 
@@ -162,5 +162,5 @@ def test_the_examples_of_the_documentation_do_what_it_says(tmp_path: Path) -> No
     rules, tests, *_ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "errors.yaml").write_text(rules)
     (tmp_path / "errors.test.yaml").write_text(tests)
-    assert run("check", tmp_path / "errors.yaml").stdout == f"ok: {tmp_path / 'errors.yaml'}: 1 groups, 1 rules\n"
+    assert run("check", tmp_path / "errors.yaml").stdout == f"ok: {tmp_path / 'errors.yaml'}: 1 group, 1 rule\n"
     assert run("test", tmp_path / "errors.test.yaml").exit_code == 0
