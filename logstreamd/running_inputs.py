@@ -147,7 +147,7 @@ class RunningInputs:
         if config.type == "file":
             return ()
         if predecessor is not None and not isinstance(one := self._find(predecessor), FileInput):
-            return [sock.dup() for sock in one.sockets]
+            return [INHERITED.duplicate(sock) for sock in one.sockets]
         if config.type == "unix":
             return [open_unix(config.listen.path, int(config.mode, base=8))]
         kind = _SOCKET_KINDS[TRANSPORTS[config.type]]
@@ -172,7 +172,7 @@ class RunningInputs:
         try:
             INHERITED.refuse_idle()
         except OSError as problem:  # who sends there is heard by nobody
-            _log.warning("an inherited socket is left alone", problem=problem.strerror)
+            _log.warning("an inherited socket is left alone", problem=str(problem))
         order = {one.name: position for position, one in enumerate(material.config.inputs)}
         self.inputs.sort(key=lambda one: order[one.name])
 

@@ -8,6 +8,7 @@ never unlinks a path. A socket that nobody borrows would swallow messages in sil
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,14 @@ class InheritedSockets:
             if one.sock.family == socket.AF_UNIX and one.sock.type == kind and one.address == path:
                 return one.copy()
         return None
+
+    def duplicate(self, sock: socket.socket) -> socket.socket:
+        """Return another descriptor of a socket for who takes it over; of an inherited one it is a copy like the first."""
+        inode = os.fstat(sock.fileno()).st_ino
+        for one in self._sockets:
+            if os.fstat(one.sock.fileno()).st_ino == inode:
+                return one.copy()
+        return sock.dup()
 
     def names_at(self, port: int) -> list[str]:
         """Say which sockets with this port nobody has borrowed, for the message of a bind that failed."""

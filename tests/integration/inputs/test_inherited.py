@@ -186,6 +186,19 @@ def set_option_without_privilege(sock: socket.socket, level: int, option: int, v
     super(socket.socket, sock).setsockopt(level, option, value)
 
 
+async def test_who_takes_an_inherited_socket_over_has_it_like_the_one_before(inherit: Inherit) -> None:
+    port = inherit(socket.SOCK_DGRAM, "127.0.0.1")
+    (first,) = await bind_sockets("127.0.0.1", port, socket.SOCK_DGRAM)
+    second = INHERITED.duplicate(first)
+    first.close()
+    INHERITED.refuse_idle()
+    second.close()
+    with pytest.raises(OSError, match="nothing reads"):
+        INHERITED.refuse_idle()
+    with socket.socket(type=socket.SOCK_DGRAM) as own, INHERITED.duplicate(own) as other:
+        assert own.fileno() != other.fileno()
+
+
 async def test_a_receive_buffer_that_was_granted_to_the_opener_is_never_made_smaller(
     inherit: Inherit, listen_udp: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
