@@ -83,7 +83,7 @@ class InheritedSockets:
         return None
 
     def duplicate(self, sock: socket.socket) -> socket.socket:
-        """Return another descriptor of a socket for who takes it over; of an inherited one it is a copy like the first."""
+        """Return another descriptor of a socket for who takes it over; of an inherited one, another copy."""
         inode = os.fstat(sock.fileno()).st_ino
         for one in self._sockets:
             if os.fstat(one.sock.fileno()).st_ino == inode:
