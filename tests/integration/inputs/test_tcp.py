@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -117,6 +118,28 @@ async def test_a_peer_that_resets_the_connection_loses_nothing_that_was_read(lis
         await one.reaches("closed_connections_total", 1, reason="peer")
     await one.stop()
     assert one.spool.frames == [b"<34>whole", b"<34>half"]
+
+
+def send_and_go(address: tuple[str, int], numbers: range) -> None:
+    """Send one message over each of many connections, and reset every other one."""
+    for number in numbers:
+        with socket.create_connection(address) as sender:
+            sender.sendall(b"<34>%d\n" % number)
+            if number % 2:
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_connections_that_come_and_go_leave_their_messages_and_nothing_else(listen_tcp: Listen) -> None:
+    one = await listen_tcp(rows=65_535, max_connections=2_000)
+    open_files = len(os.listdir("/proc/self/fd"))
+    await asyncio.to_thread(send_and_go, one.address, range(2_000))
+    await one.received(2_000)
+    await one.reaches("connections", 0)
+    assert len(os.listdir("/proc/self/fd")) <= open_files
+    await one.stop()
+    assert sorted(one.spool.frames) == sorted(b"<34>%d" % number for number in range(2_000))
+    assert one.count("accepted_connections_total") == 2_000
+    assert one.count("closed_connections_total", reason="peer") == 2_000
 
 
 async def test_a_longer_message_is_cut_marked_and_followed_by_the_next(listen_tcp: Listen) -> None:
