@@ -57,7 +57,7 @@ _RESTART_SECONDS = 2.0  # between two attempts to start the embedded PostgreSQL 
 
 
 async def run_daemon(material: Material, read: Callable[[], Material], own_log: OwnLog) -> int:
-    """Run until SIGTERM or SIGINT, or until a background task dies; SIGHUP reloads.
+    """Run until SIGTERM or SIGINT, the end of its terminal, or until a background task dies; SIGHUP reloads.
 
     Args:
         material: the configuration and what it names, checked and complete.
@@ -104,7 +104,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup, _has_terminal())
         INHERITED.adopt(take_listen_sockets(os.environ))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
@@ -153,6 +153,13 @@ class _Daemon:
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
+
+    def _on_hangup(self, had_terminal: bool) -> None:
+        """Reload, unless the signal says that the terminal we were started from is gone."""
+        if had_terminal and not _has_terminal():
+            self._on_signal(signal.SIGHUP)
+        else:
+            self._reloader.ask()
 
     def _on_death(self, death: asyncio.Future[Death]) -> None:
         self._death = death.result()
@@ -264,6 +271,15 @@ async def _prepare_log(change: Change) -> None:
         set_level(change.new.config.log.level)
 
     change.at_commit(commit)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that hung up is none any more. Source: tty(4)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import stamina.instrumentation
 import structlog
@@ -17,6 +17,7 @@ from logstreamd.ownlog.exceptions import exception_as_text, structured_exception
 from logstreamd.ownlog.plain import plain_values
 from logstreamd.ownlog.repeats import RepeatLimiter
 from logstreamd.ownlog.standard import forward_standard_library
+from logstreamd.ownlog.stream import Stream
 
 __all__ = ["LogFormat", "OwnLog", "configure_log", "set_level", "writes_json"]
 
@@ -53,7 +54,7 @@ def configure_log(level: str, log_format: LogFormat, repeats: RepeatLimiter | No
             *(_json() if writes_json(log_format) else _console()),
         ],
         wrapper_class=_filter(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Stream(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     # An outage is one line when it begins and one when it ends, not one for every attempt.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from signal import SIGINT, SIGTERM
 
 import pytest
 
-from tests.acceptance.daemon_process import DaemonProcess, wait_for
+from tests.acceptance.daemon_process import PROJECT, DaemonProcess, wait_for
 from tests.acceptance.database import Database
 from tests.acceptance.senders import Address, numbered_lines, send_stream
 
@@ -125,3 +128,28 @@ def test_a_killed_daemon_stores_what_was_spooled_when_it_starts_again(
         database.assert_each_once("killed", count)
     wait_for("an empty spool", lambda: daemon.status()["spool"]["frames"] == 0)
     daemon.stop()
+
+
+def test_the_end_of_its_terminal_stops_it_in_order(make_daemon: StartDaemon) -> None:
+    terminal, theirs = os.openpty()
+    daemon = make_daemon()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        http = f"127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "logstreamd", "run", "--config", daemon.config_file],
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "LOGSTREAMD_HTTP__LISTEN": http},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        shown = b""
+        while b"is ready" not in shown:
+            shown += os.read(terminal, 4_096)
+        os.close(terminal)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
