@@ -23,8 +23,11 @@ DROP_REASONS = ("spool_full", "spool_corrupt", "shutdown", "rate_limited", "not_
 ``/status`` says whose. The others are losses.
 """
 
-CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown", "tls_on_plain_port", "tls_failure")
-"""Why a connection ended: the closed set of the label ``reason``."""
+CLOSE_REASONS = ("peer", "idle", "deadline", "shutdown", "tls_on_plain_port", "tls_failure", "not_allowed")
+"""Why a connection ended: the closed set of the label ``reason``.
+
+``not_allowed``: a reload took its sender off the allow-list; one that is refused at the door was never a connection.
+"""
 
 ROTATION_KINDS = ("renamed", "truncated")
 """How a followed file was rotated: the closed set of the label ``kind``."""

@@ -145,10 +145,13 @@ class TcpInput:
         return Connection(self)
 
     def apply(self, limits: StreamLimits) -> None:
-        """Take new limits, after :attr:`admission` took its own; connections that are open stay."""
+        """Take new limits, after :attr:`admission` took its own; open connections stay, if their senders may send."""
         self.limits = limits
         for connection in list(self._connections):
-            connection.forgive()  # who is still over the limit finds out at the next read
+            if not self.admission.allows(connection.address):
+                connection.close("not_allowed")
+            else:
+                connection.forgive()  # who is still over the limit finds out at the next read
 
     def opened(self, connection: Connection) -> bool:
         """Take note of a new connection.

@@ -217,3 +217,20 @@ async def test_new_limits_are_for_connections_that_come_and_none_is_closed(liste
 
 
 LIMITS = {"max_frame_bytes": 4096, "max_connections": 3, "idle_timeout_seconds": 0.0, "frame_deadline_seconds": 60.0}
+
+
+async def test_a_reload_ends_the_connections_of_senders_that_may_no_longer_send(listen_tcp: Listen) -> None:
+    one = await listen_tcp()
+    async with connected(one, QUIET) as (_, quiet), connected(one, LOUD) as (reader, loud):
+        quiet.write(b"<34>before\n")
+        loud.write(b"<34>before\n<34>half")
+        await one.received(2)
+        one.input.admission.apply(allow=[QUIET], max_records_per_second=0, max_bytes_per_second=0)
+        one.input.apply(one.input.limits)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        await one.reaches("closed_connections_total", 1, reason="not_allowed")
+        quiet.write(b"<34>after\n")
+        await one.received(4)
+    await one.stop()
+    assert sorted(one.spool.frames) == [b"<34>after", b"<34>before", b"<34>before", b"<34>half"]
