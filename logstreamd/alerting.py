@@ -183,8 +183,12 @@ class Alerting:
         views = Views(self._roster, lambda: self._lead.silences, self._clock.now)
         return [
             AlertsResource(views, EventReader(database)),
-            SilencesResource(self._journal, SilenceReader(database), read_seconds=self._read_seconds),
+            SilencesResource(self._journal, SilenceReader(database), self._look, read_seconds=self._read_seconds),
         ]
+
+    async def _look(self) -> None:
+        if self._scheduler is not None:
+            await self._scheduler.look()
 
     def status(self) -> dict[str, Any]:
         """Return how rules and notifiers are doing."""

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from logstreamd import faults
-from logstreamd.alerts.aggregate import Silence
 from logstreamd.alerts.alert_codec import bounded_samples
 from logstreamd.alerts.clock import Clock
 from logstreamd.alerts.evaluate import evaluate, fail
@@ -140,14 +139,11 @@ class Evaluator:
         """Return lines for the alerts that begin to fire; an alert without lines is better than one that is late."""
         groups = [one.instance.group for one in transitions if one.after == "firing"] if rule.samples else []
         found: dict[tuple[str, ...], Samples] = {}
-        # Of a silence the lines before it: in the window itself there are none.
-        silence = isinstance(measurement.aggregate, Silence)
-        start = measurement.earliest if silence else measurement.start
         try:
             async with asyncio.timeout(_PROOF_SECONDS):
                 for group in groups[:_MOST_PROVEN]:
                     rows = await self._witness.samples(
-                        rule, group, start=start, end=measurement.end, limit=rule.samples
+                        rule, group, start=measurement.proof_start, end=measurement.end, limit=rule.samples
                     )
                     found[group] = bounded_samples(plain_rows(rows))
         except (MeasureError, TimeoutError):

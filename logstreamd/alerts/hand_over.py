@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from logstreamd.alerts.alert import Alert
-from logstreamd.alerts.measure import proof_filter
+from logstreamd.alerts.measure import measurement_of, proof_filter
 from logstreamd.alerts.rule import Rule
 from logstreamd.alerts.silence import Silence, is_withheld
 from logstreamd.alerts.state import Instance
@@ -96,13 +96,13 @@ class HandOver:
                 yield alert
 
     def _link(self, rule: Rule, instance: Instance) -> str:
-        """Return where to find the lines of the window in which the alert began to fire."""
+        """Return where to find the lines because of which the alert began to fire."""
         if not self._external_url or instance.fired_at is None:
             return ""
-        end = instance.fired_at - self._delay
+        measurement = measurement_of(rule, instance.fired_at, self._delay)
         query = {
             "q": str(proof_filter(rule, instance.group)),
-            "start": (end - rule.over).isoformat(),
-            "end": end.isoformat(),
+            "start": measurement.proof_start.isoformat(),
+            "end": measurement.end.isoformat(),
         }
         return f"{self._external_url}/api/v1/logs?{urlencode(query)}"

@@ -46,6 +46,11 @@ class Measurement:
                 return self.start - (self.end - self.start) * earlier
         return self.start
 
+    @property
+    def proof_start(self) -> datetime:
+        """Where lines that prove an alert begin: in the window, but of a silence before it, for it has none there."""
+        return self.earliest if isinstance(self.aggregate, Silence) else self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -183,6 +183,11 @@ class Scheduler:
         finally:
             self._paused = False
 
+    async def look(self) -> None:
+        """Look at once for what else is seen within a second: who leads, and what is silenced."""
+        if not self._paused:  # else it is looked at anyway, or no more
+            await self._beat()
+
     async def _idle(self) -> None:
         """Wait for the evaluations that run; each has a time limit of its own."""
         if self._evaluations:

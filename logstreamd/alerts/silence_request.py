@@ -94,7 +94,8 @@ def read_silence_id(text: str) -> UUID:
 def _matchers(given: Mapping[str, Any]) -> tuple[Matcher, ...]:
     wanted = given.get("matchers")
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MOST_MATCHERS:
-        raise BadParameterError("matchers", f"must be a list of 1..{_MOST_MATCHERS} matchers (got {shown(wanted)})")
+        got = f"{len(wanted)}" if isinstance(wanted, list) else shown(wanted)
+        raise BadParameterError("matchers", f"must be a list of 1..{_MOST_MATCHERS} matchers (got {got})")
     matchers = tuple(_matcher(one, f"matchers[{number}]") for number, one in enumerate(wanted))
     if all(matcher.matches({}) for matcher in matchers):
         raise BadParameterError("matchers", "must not match every alert: at least one must need a label")
@@ -128,6 +129,8 @@ def _object(value: object, field: str, keys: tuple[str, ...]) -> Mapping[str, An
 def _text(given: Mapping[str, Any], key: str, max_chars: int, *, inside: str = "", empty: bool = False) -> str:
     value = given.get(key)
     field = inside + key
+    if key not in given:
+        raise BadParameterError(field, "is required")
     if not isinstance(value, str) or not (empty or value.strip()):
         raise BadParameterError(field, f"must be a text (got {shown(value)})")
     if len(value) > max_chars:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -45,13 +46,22 @@ class SilencesResource:
     Args:
         keeper: keeps them.
         reader: reads them.
+        changed: called when there are other silences, so that they count at once.
         read_seconds: for a body to arrive.
     """
 
-    def __init__(self, keeper: SilenceKeeper, reader: SilenceReader, *, read_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        keeper: SilenceKeeper,
+        reader: SilenceReader,
+        changed: Callable[[], Awaitable[object]],
+        *,
+        read_seconds: float = 60.0,
+    ) -> None:
         self._keeper = keeper
         self._read_seconds = read_seconds
         self._reader = reader
+        self._changed = changed
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are found."""
@@ -96,6 +106,7 @@ class SilencesResource:
             raise UnavailableError(str(problem)) from problem
         if silence_id is None:
             return _no_such_silence()
+        await self._changed()
         (silence,) = await self._reader.read(now, silence_id)
         return json_answer(silence, status=201 if wanted.id is None else 200)
 
@@ -105,7 +116,10 @@ class SilencesResource:
             ended = await self._keeper.end_silence(read_silence_id(request.match_info["id"]), datetime.now(UTC))
         except JournalError as problem:
             raise UnavailableError(str(problem)) from problem
-        return web.Response(status=204) if ended else _no_such_silence()
+        if not ended:
+            return _no_such_silence()
+        await self._changed()
+        return web.Response(status=204)
 
 
 def _decoded(body: bytes) -> object:

@@ -57,12 +57,16 @@ class Api:
         self.journal = StoredJournal(lambda: connect(settings, purpose="alerts"), events_kept=timedelta(days=90))
         views = Views(self.roster, lambda: self.silences, lambda: datetime.now(UTC))
         asked = Database(pool, max_concurrent=4)
-        resources = [AlertsResource(views, EventReader(asked)), SilencesResource(self.journal, SilenceReader(asked))]
+        silences = SilencesResource(self.journal, SilenceReader(asked), self.look)
+        resources = [AlertsResource(views, EventReader(asked)), silences]
         metrics = Metrics(version="test", wire="python")
         access = Access(HttpConfig(), TokenSet(), metrics)
         application = build_application(resources, access=access, metrics=metrics, max_body_bytes=1 << 20)
         self.server = HttpServer(application, host="127.0.0.1", port=0)
         self.client = aiohttp.ClientSession()
+
+    async def look(self) -> None:
+        self.silences = (await self.journal.beat(datetime.now(UTC))).silences
 
     async def fill(self) -> None:
         burst, quiet = self.roster.rules
@@ -158,9 +162,11 @@ async def test_alerts_are_shown_with_their_lines_and_who_silences_them(api: Api)
 
     status, made = await api.ask("POST", "/api/v1/silences", json=body())
     assert status == 201
-    api.silences = (await api.journal.beat(datetime.now(UTC))).silences
     (alert,) = (await api.get("/api/v1/alerts"))["alerts"]
     assert alert["silenced_by"] == [made["id"]]
+    assert (await api.ask("DELETE", f"/api/v1/silences/{made['id']}"))[0] == 204
+    (alert,) = (await api.get("/api/v1/alerts"))["alerts"]
+    assert alert["silenced_by"] == []
 
 
 async def test_history_is_filtered_and_paged(api: Api) -> None:

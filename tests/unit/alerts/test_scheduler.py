@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from watching import NOON, Database, FakeClock, Watch, group_of, rule_of
@@ -85,6 +86,8 @@ async def test_the_lines_of_a_silence_are_those_before_it(start) -> None:
     await watch.clock.advance(15)
     ((_, first, last),) = watch.witness.shown
     assert last - first == timedelta(hours=1)
+    link = watch.messenger.told[0][0].generator_url
+    assert parse_qs(urlsplit(link).query)["start"] == [first.isoformat()]
 
 
 async def test_a_rule_that_waits_for_its_answer_is_in_nobodys_way(start) -> None:
@@ -319,6 +322,16 @@ async def test_a_silenced_alert_is_not_told_and_is_told_when_the_silence_ends_wh
     await watch.clock.advance(30)
     assert watch.messenger.news() == [("firing", "Many")]
     assert watch.messenger.told[0][0].starts_at < until
+
+
+async def test_a_silence_counts_at_once_when_somebody_says_that_there_is_one(start) -> None:
+    watch = await start(group_of(rule_of()))
+    watch.database.silences.append(Silence("s", (Matcher("alertname", "Many"),), NOON, NOON + timedelta(hours=1)))
+    await watch.scheduler.look()
+    assert [one.id for one in watch.lead.silences] == ["s"]
+    await watch.stop()
+    await watch.scheduler.look()
+    assert watch.database.leader is None  # a daemon that has stopped takes no lead
 
 
 async def test_who_was_told_that_an_alert_fires_is_told_that_it_has_resolved_in_spite_of_a_later_silence(start) -> None:
