@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from logstreamd.ledger import LedgerLine
+from logstreamd.metrics.ledger import LedgerLine
 from logstreamd.spool import SpoolError
 
 __all__ = ["Vitals"]

@@ -23,8 +23,8 @@ from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.connection import Connection, Hold, StreamLimits
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.sources import Source
-from logstreamd.metric_labels import CLOSE_REASONS
 from logstreamd.metrics import Metrics
+from logstreamd.metrics.labels import CLOSE_REASONS
 
 __all__ = ["SWEEP_SECONDS", "TcpInput"]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from logstreamd.metric_labels import ALERT_DROP_REASONS, CLOSE_REASONS, DELIVERY_OUTCOMES, DROP_REASONS
 from logstreamd.metrics import Metrics
+from logstreamd.metrics.labels import ALERT_DROP_REASONS, CLOSE_REASONS, DELIVERY_OUTCOMES, DROP_REASONS
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from logstreamd.ledger import LedgerLine
+from logstreamd.metrics.ledger import LedgerLine
 from logstreamd.spool import SpoolError
 from logstreamd.vitals import Vitals
 

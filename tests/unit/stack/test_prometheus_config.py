@@ -106,7 +106,7 @@ def test_rules_ask_for_series_that_are_recorded() -> None:
 
 
 def test_reasons_of_losses_are_those_that_the_daemon_counts() -> None:
-    from logstreamd.metric_labels import DROP_REASONS
+    from logstreamd.metrics.labels import DROP_REASONS
 
     asked = {
         reason for text in EXPRESSIONS for match in re.findall(r'reason=~"(.*?)"', text) for reason in match.split("|")
