@@ -23,7 +23,6 @@ from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from logstreamd.api.credentials import read_token
-from logstreamd.api.denials import Denials
 from logstreamd.api.errors import error_answer
 from logstreamd.api.origins import is_loopback, is_served, mark_answer, preflight_answer, served_hosts
 from logstreamd.api.permissions import OPEN, scopes_of
@@ -36,6 +35,7 @@ __all__ = ["KNOWN", "Access", "wait_with_body"]
 
 _log = structlog.get_logger(__name__)
 
+_MAX_PATH_CHARS = 200  # in the log
 _HEALTH_PATH = "/health"  # whoever asks from outside whether the process lives learns nothing else
 
 KNOWN: web.RequestKey[bool] = web.RequestKey("known", bool)
@@ -73,7 +73,7 @@ class Access:
     def __init__(self, http: HttpConfig, tokens: TokenSet, metrics: Metrics) -> None:
         self.admission = Admission(HTTP_INPUT, metrics, **admission_settings(http))
         """Which addresses may ask, and how much each of them may send."""
-        self._denials = Denials(metrics)
+        self._denied_requests = metrics.http_denied_requests
         self._passed: dict[int, tuple[Token | None, asyncio.BaseTransport | None]] = {}
         """Requests that are being answered."""
         self.apply(http, tokens)
@@ -128,30 +128,36 @@ class Access:
         finally:
             del self._passed[id(request)]
 
+    def _note_denial(self, request: web.Request, reason: str, **details: str) -> None:
+        """Count a request that is turned away and say so; the log leaves repetitions out."""
+        self._denied_requests.labels(reason).inc()
+        path = request.path[:_MAX_PATH_CHARS]
+        _log.warning("request denied", reason=reason, peer=request.remote, method=request.method, path=path, **details)
+
     def _refuse_address(self, request: web.Request) -> web.Response:
-        self._denials.tell(request, "address")
+        self._note_denial(request, "address")
         return error_answer(403, "address_not_allowed", "http.allow does not have the address of this request")
 
     def _refuse_host(self, request: web.Request) -> web.Response:
         host = request.headers["Host"]
-        self._denials.tell(request, "host", host=host[:256])
+        self._note_denial(request, "host", host=host[:256])
         message = f"this server has no name {host[:256]!r}; http.allowed_hosts says which it has beside localhost"
         return error_answer(421, "wrong_host", message)
 
     def _refuse_token(self, request: web.Request, text: str | None) -> web.Response:
         if text is None:
-            self._denials.tell(request, "token_missing")
+            self._note_denial(request, "token_missing")
             answer = error_answer(401, "token_required", "this needs a token: Authorization: Bearer TOKEN")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="logstreamd"'
         else:
-            self._denials.tell(request, "token_unknown")
+            self._note_denial(request, "token_unknown")
             answer = error_answer(401, "token_unknown", "this token is not known here")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="logstreamd", error="invalid_token"'
         return answer
 
     def _refuse_scope(self, request: web.Request, token: Token, scopes: frozenset[Scope]) -> web.Response:
         wanted = sorted(scopes)
-        self._denials.tell(request, "scope_missing", token=token.name)
+        self._note_denial(request, "scope_missing", token=token.name)
         answer = error_answer(403, "scope_missing", f"this token lacks the scope {' or '.join(wanted)}")
         challenge = f'Bearer realm="logstreamd", error="insufficient_scope", scope="{" ".join(wanted)}"'
         answer.headers["WWW-Authenticate"] = challenge

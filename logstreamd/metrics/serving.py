@@ -17,8 +17,7 @@ class ServingMetrics(Declaring):
         self.http_denied_requests = self._counter(
             "http_denied_requests",
             "Requests turned away before they were read: address, one that http.allow lacks; host, a name that "
-            "http.allowed_hosts lacks; token_missing; token_unknown; scope_missing. The log says once a minute from "
-            "where.",
+            "http.allowed_hosts lacks; token_missing; token_unknown; scope_missing. The log says where from.",
             "reason",
         )
         for reason in HTTP_DENIAL_REASONS:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 __all__ = ["ServiceManager"]
 
-# Runs in the process that becomes the daemon: only there its pid is known. What MemoryDenyWriteExecute= is in the shipped
-# unit is PR_SET_MDWE here, where the kernel has it (6.3): memory that was written to can't become code.
+# Runs in the process that becomes the daemon: only there its pid is known. What MemoryDenyWriteExecute= is in the
+# shipped unit is PR_SET_MDWE here, where the kernel has it (6.3): memory that was written to can't become code.
 _PASS = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)
