@@ -221,7 +221,10 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def close_if_overdue(self, now: float, limits: StreamLimits) -> None:
-        """Close the connection when its sender has been slow for too long."""
+        """Close the connection when its sender has been slow for too long, to listen as well as to speak."""
+        if self._transport.is_closing():
+            self._transport.abort()  # what it should still hear has waited since the last look
+            return
         if self.holds & ~Hold.UNREAD:  # it is we who don't read
             return
         if self.frame_since is not None and now - self.frame_since > limits.frame_deadline_seconds:
@@ -233,3 +236,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection; what was half received is kept when it is gone."""
         self._close_reason = reason
         self._transport.close()
+
+    def abort(self) -> None:
+        """End it now, whatever the peer has not read."""
+        self._transport.abort()

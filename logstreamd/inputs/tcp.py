@@ -235,6 +235,9 @@ class TcpInput:
             connection.close("shutdown")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._all_closed.wait(), _CLOSE_SECONDS)
+        for connection in list(self._connections):  # a peer that does not read our farewell
+            connection.abort()
+        await self._all_closed.wait()
 
     async def _read_out(self) -> None:
         """Give senders that just finished the time to be read; one that never pauses is cut off.

@@ -185,7 +185,7 @@ class TlsConnection(Connection):
 
     def close_if_overdue(self, now: float, limits: StreamLimits) -> None:
         """Close the connection when its sender has been slow for too long."""
-        if self._stage is _Stage.OPEN:
+        if self._stage is _Stage.OPEN or self._transport.is_closing():
             super().close_if_overdue(now, limits)
         elif not self.holds & ~Hold.UNREAD and now - self.heard_at > self._owner.handshake_timeout_seconds:
             self._fail(Failure("timeout", "the TLS handshake took too long"))

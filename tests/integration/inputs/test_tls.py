@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -275,32 +276,81 @@ async def test_who_is_not_allowed_gets_no_handshake(listen_tls: Listen, pki: Pki
     assert one.count("accepted_connections_total") == 0
 
 
+async def handshake(
+    sock: socket.socket, context: ssl.SSLContext
+) -> tuple[ssl.SSLObject, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Shake hands over a socket; returns the client, and what does something with it until it is done."""
+    loop = asyncio.get_running_loop()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    async def until_done(step: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                await loop.sock_sendall(sock, outgoing.read())
+                incoming.write(await loop.sock_recv(sock, 65_536))
+            finally:
+                await loop.sock_sendall(sock, outgoing.read())
+
+    await until_done(tls.do_handshake)
+    return tls, until_done
+
+
 async def test_our_close_is_said_to_the_sender(listen_tls: Listen, pki: Pki) -> None:
     one = await listen_tls()
     with socket.create_connection(one.address) as sock:
         sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = pki.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
-
-        async def until_done(step: Callable[[], Any]) -> Any:
-            while True:
-                try:
-                    return step()
-                except ssl.SSLWantReadError:
-                    await loop.sock_sendall(sock, outgoing.read())
-                    incoming.write(await loop.sock_recv(sock, 65_536))
-                finally:
-                    await loop.sock_sendall(sock, outgoing.read())
-
-        await until_done(tls.do_handshake)
-        tls.write(b"<34>half a line")
-        await loop.sock_sendall(sock, outgoing.read())
+        tls, until_done = await handshake(sock, pki.client())
+        await until_done(lambda: tls.write(b"<34>half a line"))
         await one.reaches("connections", 1)
         stopping = asyncio.create_task(one.stop())
         assert await until_done(lambda: tls.read(1)) == b""  # close_notify, not just the end of the connection
         await stopping
     assert one.spool.frames == [b"<34>half a line"]
+
+
+def deaf(transport: Any) -> None:
+    """Leave the peer with something that it does not read, as when its window is full."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(transport.get_extra_info("socket").fileno(), b"x" * 65_536)
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+async def test_a_peer_that_does_not_read_our_close_is_not_waited_for(
+    listen_tls: Listen, pki: Pki, stopping: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logstreamd.inputs.tcp._CLOSE_SECONDS", 0.05)
+    one = await listen_tls(sweep_seconds=60 if stopping else 0.01)
+    with socket.create_connection(one.address) as sock:
+        sock.setblocking(False)
+        await handshake(sock, pki.client())
+        await one.reaches("connections", 1)
+        (connection,) = one.input._connections
+        deaf(connection._transport)
+        if stopping:
+            await one.stop()
+        else:
+            connection.close("idle")
+        await one.reaches("connections", 0)
+
+
+async def test_who_does_not_read_our_answers_is_not_read_itself(listen_tls: Listen, pki: Pki) -> None:
+    one = await listen_tls()
+    async with connected(one, pki.client()) as (_, writer):
+        writer.write(b"<34>first\n")
+        await one.received(1)
+        (connection,) = one.input._connections
+        connection.pause_writing()  # what the event loop says when its buffer is full
+        writer.write(b"<34>second\n")
+        await writer.drain()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert one.count("received_frames_total") == 1
+        connection.resume_writing()
+        await one.received(2)
 
 
 async def test_what_is_damaged_on_the_way_ends_the_connection(listen_tls: Listen, pki: Pki) -> None:
