@@ -311,11 +311,16 @@ async def test_our_close_is_said_to_the_sender(listen_tls: Listen, pki: Pki) -> 
     assert one.spool.frames == [b"<34>half a line"]
 
 
-def deaf(transport: Any) -> None:
-    """Leave the peer with something that it does not read, as when its window is full."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
+async def fill_window(transport: Any) -> None:
+    """Leave the peer with so much that it does not read that the kernel takes not a byte more."""
+    refused = 0
+    while refused < 20:  # what it refuses now it may take when the other side's buffer has grown
+        try:
             os.write(transport.get_extra_info("socket").fileno(), b"x" * 65_536)
+            refused = 0
+        except BlockingIOError:
+            refused += 1
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("stopping", [False, True])
@@ -329,7 +334,7 @@ async def test_a_peer_that_does_not_read_our_close_is_not_waited_for(
         await handshake(sock, pki.client())
         await one.reaches("connections", 1)
         (connection,) = one.input._connections
-        deaf(connection._transport)
+        await fill_window(connection._transport)
         if stopping:
             await one.stop()
         else:
