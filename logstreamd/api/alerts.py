@@ -53,12 +53,13 @@ class AlertsResource:
 
     def _groups(self, request: web.Request) -> list[dict[str, Any]]:
         given = request.query
-        if read_choice({"type": given.getall("type", ["alert"])}, "type", {"alert": "", "record": ""}) == "record":
-            return []  # there are none: lines are counted as they are stored
+        kind = read_choice({"type": given.getall("type", ["alert"])}, "type", {"alert": "", "record": ""})
         names, groups, files = ((*given.getall(name, ()), *given.getall(f"{name}[]", ())) for name in _RULES)
         hidden = given.get("exclude_alerts", "false")
         if hidden not in ("true", "false"):
             raise BadParameterError("exclude_alerts", f"must be true or false (got {hidden!r})")
+        if kind == "record":
+            return []  # there are none: lines are counted as they are stored
         return self._views.rules(RuleChoice(names, groups, files, with_alerts=hidden == "false"))
 
     async def alerts(self, request: web.Request) -> web.Response:

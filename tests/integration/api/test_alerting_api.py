@@ -209,6 +209,7 @@ async def test_history_is_filtered_and_paged(api: Api) -> None:
         ("/api/v1/rules", {"rule": "x"}, "rule"),
         ("/api/v1/rules", {"type": "recording"}, "type"),
         ("/api/v1/rules", {"exclude_alerts": "yes"}, "exclude_alerts"),
+        ("/api/v1/rules", {"type": "record", "exclude_alerts": "yes"}, "exclude_alerts"),
         ("/api/v1/alerts", {"state": "firing"}, "state"),
         ("/api/v1/alerts/history", {"state": "burning"}, "state"),
         ("/api/v1/alerts/history", {"start": "now", "end": "-1h"}, "start"),
