@@ -30,6 +30,9 @@ def check_config(config_file: Path | None) -> None:
         material = read_material(find_config_file(config_file), os.environ)
     except ConfigError as error:
         raise ConfigRefused(error) from None
+    for tls in material.tls.values():
+        for warning in tls.warnings:
+            click.echo(f"warning: {warning}", err=True)
     rules = sum(len(group.rules) for group in material.rules)
     also = _counted(rules, "alert rule") + _counted(len(material.tokens), "token")
     click.echo(f"ok: {material.loaded.file or 'built-in defaults'}: {_would_run(material.config)}{also}")
@@ -42,6 +45,7 @@ def _counted(number: int, what: str) -> str:
 
 def _would_run(config: Config) -> str:
     """Say in one line what a daemon would listen on and where it would keep what it receives."""
-    listeners = [f"{one.type} {one.listen}" for one in config.inputs] + [f"http {config.http.listen}"]
+    listeners = [f"{one.type} {one.listen}" for one in config.inputs]
+    listeners.append(f"{'http' if config.http.tls is None else 'https'} {config.http.listen}")
     database = "embedded PostgreSQL" if config.database.embedded else config.database.redacted_dsn
     return f"{', '.join(listeners)} -> {database}, state in {config.state_dir}"

@@ -24,13 +24,14 @@ from logstreamd.wire import _encode, _survey
 ARRIVAL_US = 1_795_305_600_000_000  # 2026-11-22T00:00:00Z
 POLICIES = (Policy(), Policy(max_past_us=1 << 60, max_future_us=1 << 60))
 MAX_FRAMES = 100
+SENDERS = ("192.0.2.1", '192.0.2.1 "tls_subject":"CN=fuzz"')
 
 
 def compare_twins(data: bytes) -> None:
     """Encode the frames with both twins; a difference is a finding."""
     batch = Batch("fuzz")
-    for frame in data.split(b"\0\0")[:MAX_FRAMES]:
-        batch.append(frame, ARRIVAL_US, batch.peer_id("192.0.2.1"))
+    for number, frame in enumerate(data.split(b"\0\0")[:MAX_FRAMES]):
+        batch.append(frame, ARRIVAL_US, batch.peer_id(SENDERS[number % len(SENDERS)]))
     batch.data = bytearray(bytes(batch.data))
     for policy in POLICIES:
         encoded = _encode.encode(batch, 1, policy)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from click.testing import CliRunner, Result
 
 from logstreamd import __version__, cli
@@ -44,6 +45,26 @@ def test_a_good_configuration_is_said_in_one_line() -> None:
         f"ok: {file}: udp *:5514, tcp *:5514, http 127.0.0.1:8514"
         " -> postgresql://logstreamd@localhost/logs, state in /home/ana/.local/state/logstreamd\n"
     )
+
+
+def test_certificates_are_read_and_a_key_open_to_everybody_is_warned_of(tmp_path: Path) -> None:
+    files = Authority(tmp_path).issue("localhost")
+    tls = f"{{certificate: {files.certificate}, key: {files.key}}}"
+    config = tmp_path / "tls.yaml"
+    config.write_text(f'http: {{tls: {tls}}}\ninputs: [{{type: tls, listen: "*:6514", tls: {tls}}}]\n')
+    result = run("check-config", "--config", config)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "tls *:6514, https 127.0.0.1:8514" in result.stdout
+    files.key.chmod(0o644)
+    assert (
+        f"warning: {files.key}: everybody on this machine can read the key"
+        in run("check-config", "--config", config).stderr
+    )
+    files.key.write_bytes(Authority(tmp_path).issue("other").key.read_bytes())
+    result = run("check-config", "--config", config)
+    assert result.exit_code == 2
+    assert f"http.tls.key: {files.key}: is not the key of {files.certificate}" in result.stderr
+    assert "inputs[0].tls.key: " in result.stderr
 
 
 def test_without_a_file_the_defaults_are_checked() -> None:
