@@ -54,6 +54,7 @@ class Vitals:
         self._writer_seconds = writer_seconds
         self._monotonic = monotonic
         self._settled = 0
+        self._waiting = 0
         self._settled_at = monotonic()
 
     async def fault(self) -> str | None:
@@ -71,11 +72,15 @@ class Vitals:
 
     def _writer_fault(self) -> str | None:
         lines = self._ledgers().values()
-        settled = sum(line.stored + line.quarantined + line.dropped for line in lines)
+        settled = sum(line.stored + line.quarantined for line in lines)
         waiting = sum(line.spooled for line in lines)
         now = self._monotonic()
-        if settled != self._settled or not waiting or self._database_problem() is not None:
-            self._settled, self._settled_at = settled, now
+        # Fewer that wait: duplicates are settled without a row. What was dropped says nothing of the writer:
+        # datagrams are dropped long before it would see them.
+        at_work = settled != self._settled or waiting < self._waiting
+        if at_work or not waiting or self._database_problem() is not None:
+            self._settled_at = now
+        self._settled, self._waiting = settled, waiting
         if now - self._settled_at > self._writer_seconds:
             return f"messages wait in the spool, and none was stored for {self._writer_seconds:.0f} s"
         return None

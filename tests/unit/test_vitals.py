@@ -82,6 +82,22 @@ async def test_a_writer_that_only_quarantines_makes_progress() -> None:
         assert await daemon.after(9) is None
 
 
+async def test_datagrams_that_are_dropped_are_not_the_writers_work() -> None:
+    daemon = Daemon()
+    for dropped in range(2):
+        daemon.line = replace(NOTHING, spooled=5 + dropped, dropped=dropped)
+        assert await daemon.after(9 * dropped) is None
+    daemon.line = replace(NOTHING, spooled=7, dropped=9)
+    assert await daemon.after(9) is not None
+
+
+async def test_duplicates_that_leave_the_spool_are() -> None:
+    daemon = Daemon()
+    for spooled in range(9, 4, -1):
+        daemon.line = replace(NOTHING, spooled=spooled, dropped=9 - spooled)
+        assert await daemon.after(9) is None
+
+
 async def test_a_database_that_is_away_for_a_day_is_no_fault_of_the_daemon() -> None:
     daemon = Daemon()
     daemon.line = replace(NOTHING, spooled=5)
