@@ -15,6 +15,7 @@ from logstreamd.inputs.kernel_drops import kernel_drops
 from logstreamd.storage.embedded import EmbeddedPostgres
 from tests.acceptance.daemon_process import DaemonProcess
 from tests.acceptance.database import Database
+from tests.acceptance.reloading import Reloading
 from tests.acceptance.senders import Address, numbered_lines, send_stream
 from tests.acceptance.service_manager import ServiceManager
 from tests.notify_socket import NotifySocket
@@ -134,6 +135,27 @@ def test_an_inherited_socket_that_nothing_reads_ends_the_start_with_what_to_conf
         f"Error: nothing reads the inherited sockets udp {host}:{port} (syslog-udp): "
         f'add an input of type udp with listen: "{host}:{port}", or take them out of the socket unit\n'
     )
+
+
+def test_inherited_sockets_change_hands_at_a_reload_and_come_back(make_daemon: StartDaemon, manage: Manage) -> None:
+    first, second = datagram_socket(), datagram_socket()
+    addresses = [sock.getsockname() for sock in (first, second)]
+    one, other = ({"type": "udp", "name": name, "listen": text(to)} for name, to in zip("ab", addresses, strict=True))
+    daemon = make_daemon(inputs=[one, other], service_manager=manage(("one", first), ("other", second)))
+    reloading = Reloading(daemon.start())
+    reloading.apply(inputs=[{**one, "name": "c"}, other])
+    assert daemon.events("an inherited socket is left alone") == []
+    reloading.apply(inputs=[{**one, "name": "c"}])
+    (warning,) = daemon.events("an inherited socket is left alone")
+    assert f"udp {text(addresses[1])} (other): add an input of type udp" in warning["problem"]
+    with socket.socket(type=socket.SOCK_DGRAM) as sender, Database(daemon.psql) as database:
+        for number, message in enumerate(numbered_lines("both", 20)):  # half of them to nobody
+            sender.sendto(message, addresses[number % 2])
+        database.wait_for_rows("both", 10)
+        reloading.apply(inputs=[{**one, "name": "c"}, other])
+        database.wait_for_rows("both", 20)
+        database.assert_each_once("both", 20)
+    daemon.stop()
 
 
 def test_signs_of_life_go_on_without_a_database_and_end_with_the_thread_that_keeps_the_spool(
