@@ -173,30 +173,36 @@ def test_when_the_leader_is_killed_the_other_daemon_tells_the_alert_and_nobody_t
         daemon.stop()
 
 
-def test_a_silenced_alert_is_shown_and_told_when_the_silence_is_ended(
-    make_daemon: StartDaemon, receiver: WebhookServer, alerting: dict[str, Any], tmp_path: Path
-) -> None:
-    (tmp_path / "rules.yaml").write_text(RULES.replace("over: 4s", "over: 10m"))
-    daemon = make_daemon(settings={"alerts": alerting}).start()
-    wanted = {"matchers": [{"name": "service", "value": "quiet"}], "author": "ann", "comment": "deploying"}
+def silence(daemon: DaemonProcess, service: str) -> str:
+    wanted = {"matchers": [{"name": "service", "value": service}], "author": "ann", "comment": "deploying"}
     body = json.dumps({**wanted, "ends_at": "+1h"}).encode()
     made = daemon.post("/api/v1/silences", body, {"Content-Type": "application/json"})
     assert made.status == 201, made
+    return str(made.json()["id"])
+
+
+def test_a_silenced_alert_is_shown_and_told_when_the_silence_is_ended_and_not_by_whoever_still_waited(
+    make_daemon: StartDaemon, receiver: WebhookServer, alerting: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES.replace("over: 4s", "over: 10m"))
+    alerting["notifiers"]["later"] = {**alerting["notifiers"]["ops"], "group_wait": "1h"}
+    daemon = make_daemon(settings={"alerts": alerting}).start()
+    quiet = silence(daemon, "quiet")
     assert daemon.status()["alerts"]["silences"] == 1
 
     for service in ("quiet", "loud"):
         send_errors(daemon, service)
     wait_for("the other alert", lambda: receiver.alerts("firing"))
     alerts = wait_for("both alerts", lambda: found if len(found := alerts_of(daemon)) == 2 else [])
-    assert {one["labels"]["service"]: one["silenced_by"] for one in alerts} == {
-        "quiet": [made.json()["id"]],
-        "loud": [],
-    }
+    assert {one["labels"]["service"]: one["silenced_by"] for one in alerts} == {"quiet": [quiet], "loud": []}
     assert services(receiver.alerts("firing")) == ["loud"]
 
-    assert daemon.delete(f"/api/v1/silences/{made.json()['id']}").status == 204
+    assert daemon.delete(f"/api/v1/silences/{quiet}").status == 204
     wait_for("the silenced alert", lambda: "quiet" in services(receiver.alerts("firing")))
-    daemon.stop()
+    silence(daemon, "loud")
+    daemon.stop()  # tells what waits
+    (message,) = (one for one in receiver.messages if one["receiver"] == "later")
+    assert services(message["alerts"]) == ["quiet"]
 
 
 def test_alerts_of_a_rule_that_is_removed_resolve_with_the_reason(
