@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +29,7 @@ from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.reload import Change
 from logstreamd.running_inputs import RunningInputs
-from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool
+from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, SpoolTrouble
 from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
 
@@ -144,9 +145,11 @@ class Intake:
         return http_input
 
     async def _keep_books(self) -> None:
-        """Count, for ever, what the kernel threw away, and how full the spool is."""
+        """Count, for ever, what the kernel threw away, and how full the spool is; say so when it takes no more."""
+        trouble = SpoolTrouble()
         while True:
             self.refresh_metrics()
+            trouble.look(self.spool.stats(), time.monotonic())
             await asyncio.sleep(_COUNT_DROPS_SECONDS)
 
     def refresh_metrics(self) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from logstreamd import faults
+from logstreamd.inputs.losses import Losses
 from logstreamd.metrics import Metrics
 from logstreamd.wire.batch import MAX_ROWS, PARTIAL, TRUNCATED, Batch
 
@@ -76,6 +77,7 @@ class Gatherer:
         self._received_frames = metrics.received_frames.labels(name)
         self.apply(max_rows=max_rows, max_bytes=max_bytes, max_age_seconds=max_age_seconds)
         self._drop_when_full = drop_when_full
+        self._losses = Losses(name, "the spool has no room")
         self.on_congestion: Callable[[bool], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._sealed: deque[Batch] = deque()
@@ -151,7 +153,9 @@ class Gatherer:
         self.batch = self._new_batch()
         self._submit_next()
         if len(self._sealed) > _MAX_SEALED and self._drop_when_full:
-            self._drop(self._sealed.pop(), "spool_full")
+            batch = self._sealed.pop()
+            self._drop(batch, "spool_full")
+            self._losses.add(len(batch))
         self._update_congestion()
 
     def _submit_next(self) -> None:
@@ -182,6 +186,7 @@ class Gatherer:
         if batch is not None and not is_kept(durable):
             self._take_back(batch)
         else:
+            self._losses.add(0)
             self._submit_next()
             self._start_timer()
         self._update_congestion()

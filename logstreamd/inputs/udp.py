@@ -22,6 +22,7 @@ from logstreamd.inputs.addresses import bind_sockets, endpoint
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.kernel_drops import kernel_drops
+from logstreamd.inputs.losses import Losses
 from logstreamd.inputs.receiving import receive_datagrams
 from logstreamd.metrics import Metrics
 
@@ -72,6 +73,7 @@ class UdpInput:
         self._receive_buffer_bytes = receive_buffer_bytes
         self._sockets: list[socket.socket] = []
         self._kernel_drops: dict[int, int] = {}
+        self._losses = Losses(self.name, "the kernel's receive buffer was full")
 
     @property
     def congested(self) -> bool:
@@ -166,9 +168,10 @@ class UdpInput:
         """Add what the kernel dropped since the last call to the metric; called once a second and at a scrape."""
         inodes = {_inode(sock) for sock in self._sockets}
         for inode, total in kernel_drops(inodes).items():
-            new = total - self._kernel_drops.get(inode, 0)
+            new = max(0, total - self._kernel_drops.get(inode, 0))
             self._kernel_drops[inode] = total
-            self._metrics.kernel_dropped_datagrams.labels(self.name).inc(max(0, new))
+            self._metrics.kernel_dropped_datagrams.labels(self.name).inc(new)
+            self._losses.add(new)
 
     async def stop(self) -> None:
         """Read what the kernel still holds, count its last drops, and close."""

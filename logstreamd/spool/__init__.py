@@ -13,7 +13,7 @@ directory      the private directory, its owner, its identity
 salvage        a corrupt database is set aside and read out
 memory         the same queue without a disk
 window, room   the part in memory, and when inputs should pause
-books          what it holds, in numbers
+books          what it holds, in numbers; ``trouble`` says in the log when it takes no more
 inspect        looking into a spool from outside, the daemon running or not
 ============= ===============================================================================================
 """
@@ -32,6 +32,7 @@ from logstreamd.spool.interface import (
     SpoolVersionError,
 )
 from logstreamd.spool.memory import MemorySpool
+from logstreamd.spool.trouble import SpoolTrouble
 
 __all__ = [
     "CorruptionReport",
@@ -42,6 +43,7 @@ __all__ = [
     "SpoolError",
     "SpoolOwnedError",
     "SpoolStats",
+    "SpoolTrouble",
     "SpoolVersionError",
     "Spooled",
 ]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from logstreamd.inputs import udp
 from logstreamd.inputs.kernel_drops import kernel_drops, parse_drops
@@ -122,9 +123,11 @@ async def test_what_the_kernel_dropped_and_what_was_read_is_what_was_sent(listen
     with sender(one) as sock:
         for number in range(sent):  # blocks this thread: nothing is read meanwhile
             sock.send(b"<34>%d" % number)
-    await one.stop()
+    with capture_logs() as lines:
+        await one.stop()
     dropped = one.count("kernel_dropped_datagrams_total")
     assert dropped > 0
+    assert [line["messages"] for line in lines if line["event"] == "messages lost"] == [dropped]
     assert one.count("received_frames_total") + dropped == sent
     one.input.count_kernel_drops()
     assert one.count("kernel_dropped_datagrams_total") == dropped
