@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from logstreamd.inputs.addresses import peer_address
-from logstreamd.tls import ServerTls, subject_of
+from logstreamd.tls import ServerTls, not_permitted
 
 __all__ = ["HttpsSite"]
 
@@ -66,8 +66,7 @@ class _Doorman(asyncio.Protocol):
         certificate = tls.getpeercert()
         if certificate and not self._tls.permitted.permits(certificate, tls.getpeercert(binary_form=True)):
             peer = peer_address(transport.get_extra_info("peername")[0])
-            reason = f"the certificate of {subject_of(certificate)} is not permitted"
-            _log.warning("TLS connection closed", input="http", peer=peer, reason=reason)
+            _log.warning("TLS connection closed", input="http", peer=peer, reason=not_permitted(certificate).words)
             transport.close()
             return
         protocol = self._server()

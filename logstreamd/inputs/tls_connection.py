@@ -24,7 +24,7 @@ from typing import Protocol, cast
 
 from logstreamd.inputs.connection import Connection, ConnectionOwner, Hold, StreamLimits
 from logstreamd.inputs.handshakes import Handshakes
-from logstreamd.tls import Failure, ServerTls, failure_of, openssl_words, subject_of
+from logstreamd.tls import Failure, ServerTls, failure_of, not_permitted, openssl_words, subject_of
 from logstreamd.wire.sender import sender_entry
 
 __all__ = ["TlsConnection", "TlsOwner"]
@@ -127,11 +127,10 @@ class TlsConnection(Connection):
         self._stage = _Stage.OPEN
         certificate = self._tls.getpeercert()
         if certificate is not None:
-            subject = subject_of(certificate)
             if not self._server.permitted.permits(certificate, self._tls.getpeercert(binary_form=True) or b""):
-                self._fail(Failure("not_permitted", f"the certificate of {subject} is not permitted"))
+                self._fail(not_permitted(certificate))
                 return
-            self.peer = sender_entry(self.address, {"tls_subject": subject})
+            self.peer = sender_entry(self.address, {"tls_subject": subject_of(certificate)})
         self._decrypt()  # what came together with the end of the handshake
 
     def _decrypt(self) -> None:

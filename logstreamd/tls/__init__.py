@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logstreamd.tls.failures import FAILURE_REASONS, Failure, failure_of, openssl_words
+from logstreamd.tls.failures import FAILURE_REASONS, Failure, failure_of, not_permitted, openssl_words
 from logstreamd.tls.peers import PermittedPeers, subject_of
 from logstreamd.tls.server import ServerTls, TlsError, TlsSettings, load_server_tls
 
@@ -15,6 +15,7 @@ __all__ = [
     "TlsSettings",
     "failure_of",
     "load_server_tls",
+    "not_permitted",
     "openssl_words",
     "subject_of",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-__all__ = ["FAILURE_REASONS", "Failure", "failure_of", "openssl_words"]
+from logstreamd.tls.peers import names_in, subject_of
+
+__all__ = ["FAILURE_REASONS", "Failure", "failure_of", "not_permitted", "openssl_words"]
 
 FAILURE_REASONS = ("timeout", "plain_text", "no_certificate", "unknown_ca", "expired", "not_permitted", "other")
 """Why a handshake came to nothing: a closed set."""
@@ -14,6 +17,8 @@ FAILURE_REASONS = ("timeout", "plain_text", "no_certificate", "unknown_ca", "exp
 _EXPIRED = 10
 _NOT_YET_VALID = 9
 _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21})
+
+_MAX_NAMES = 5  # a certificate has one or two; one with a hundred is still told apart by the first
 
 
 class Failure(NamedTuple):
@@ -53,6 +58,18 @@ def _verification_failure(error: ssl.SSLCertVerificationError) -> Failure:
     if error.verify_code in _UNKNOWN_AUTHORITY:
         return Failure("unknown_ca", f"the sender's certificate is of an unknown authority: {error.verify_message}")
     return Failure("other", f"the sender's certificate is refused: {error.verify_message}")
+
+
+def not_permitted(certificate: Mapping[str, Any]) -> Failure:
+    """Say whose certificate was not welcome, and which names in ``permitted_peers`` would have let it in.
+
+    Args:
+        certificate: as ``getpeercert()`` returns it.
+    """
+    names = names_in(certificate)
+    shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+    subject = subject_of(certificate)
+    return Failure("not_permitted", f"the certificate of {subject} is not permitted; its names: {shown or 'none'}")
 
 
 def openssl_words(error: ssl.SSLError) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["PermittedPeers", "subject_of"]
+__all__ = ["PermittedPeers", "names_in", "subject_of"]
 
 _SHORT_NAMES = {
     "commonName": "CN",
@@ -51,7 +51,7 @@ class PermittedPeers:
             return True
         if self._fingerprints and f"sha256:{hashlib.sha256(encoded).hexdigest()}" in self._fingerprints:
             return True
-        return any(self._has(name.lower()) for name in _names_in(certificate))
+        return any(self._has(name.lower()) for name in names_in(certificate))
 
     def _has(self, name: str) -> bool:
         label, dot, rest = name.partition(".")
@@ -59,7 +59,7 @@ class PermittedPeers:
         return label != "*" and (name in self._names or (bool(label) and dot + rest in self._domains))
 
 
-def _names_in(certificate: Mapping[str, Any]) -> list[str]:
+def names_in(certificate: Mapping[str, Any]) -> list[str]:
     """Return the DNS names of a certificate; the common name counts only without any (RFC 6125 section 6.4.4)."""
     names = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
     return names or [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from certificates import LONG_AGO, Authority
 
-from logstreamd.tls import Failure, failure_of, load_server_tls
+from logstreamd.tls import Failure, failure_of, load_server_tls, not_permitted
 
 FAR_FUTURE = {"not_before": datetime(2090, 1, 1, tzinfo=UTC), "not_after": datetime(2091, 1, 1, tzinfo=UTC)}
 
@@ -74,3 +74,24 @@ def test_a_sender_that_does_not_trust_us_says_so(tmp_path: Path) -> None:
     server = load_server_tls(Authority(tmp_path).issue("localhost")).context
     failure = shake(server, Authority(tmp_path, "foreign").client())
     assert failure == ("other", "the sender refuses this daemon or its certificate: unknown ca")
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["web-1.example.org"], "web-1.example.org"),
+        ([], "web-1"),
+        ([f"n{number}" for number in range(9)], "n0, n1, n2, n3, n4, …"),
+    ],
+)
+def test_a_certificate_that_is_not_permitted_is_told_with_the_names_that_could_be(names: list[str], shown: str) -> None:
+    certificate = {
+        "subject": ((("commonName", "web-1"),),),
+        "subjectAltName": tuple(("DNS", name) for name in names),
+    }
+    words = f"the certificate of CN=web-1 is not permitted; its names: {shown}"
+    assert not_permitted(certificate) == Failure("not_permitted", words)
+
+
+def test_a_certificate_without_any_name_says_so() -> None:
+    assert not_permitted({"subject": ((("organizationName", "x"),),)}).words.endswith("its names: none")
