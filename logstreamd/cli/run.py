@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def run(config_file: Path | None) -> None:
 
     # One that comes before there is somebody to hear it must not end a daemon that is about to start.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _raise_descriptor_limit()
     environ = dict(os.environ)
 
     def read() -> Material:
@@ -52,3 +54,12 @@ def run(config_file: Path | None) -> None:
     except (OSError, StorageError, SpoolError, OutboxError) as problem:
         raise click.ClickException(str(problem)) from problem
     raise SystemExit(exit_code)
+
+
+def _raise_descriptor_limit() -> None:
+    """Have as many open files as we may: the usual soft limit of 1,024 is less than an input's ``max_connections``.
+
+    The soft limit is there for programs that use select(2), which can't count further.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -18,6 +18,7 @@ from tests.acceptance.senders import numbered_lines, send_stream
 from tests.certificates import Authority
 
 MESSAGES = 5_000
+_FILES_IN_A_SHELL = 256
 _SPARE_FILES = 500  # what this process and the daemon need beside the connections
 _KIB_PER_CONNECTION = 32  # measured: 1.5, and 15 with TLS
 _KIB_SPARE = 4096  # what any work makes the daemon grow by
@@ -59,7 +60,6 @@ class Crowded:
 @pytest.fixture(scope="module")
 def crowded(make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowded]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the daemon inherits it
     directory = tmp_path_factory.mktemp("crowd")
     authority = Authority(directory)
     files = authority.issue("localhost")
@@ -71,7 +71,10 @@ def crowded(make_database: Callable[[], str], tmp_path_factory: pytest.TempPathF
         inputs=[{"type": "tcp", **limits}, {"type": "tls", "tls": tls, **limits}],
     )
     try:
-        yield Crowded(daemon.start(), authority)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES_IN_A_SHELL, hard))  # the daemon itself has to see to more
+        daemon.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        yield Crowded(daemon, authority)
         daemon.stop()
     finally:
         daemon.dispose()
