@@ -143,7 +143,7 @@ class Alerting:
         """
         await self._delivery.start()
         self._delivers = True
-        supervisor.start("alert notifiers", self._delivery.run(self._heard()))
+        supervisor.start("alert notifiers", self._delivery.run(self._heard))
 
     async def _stop_delivery(self) -> None:
         if self._delivers:

@@ -122,14 +122,14 @@ class Delivery:
             _log.warning("forgets the alerts of a notifier that is gone", notifier=name, untold=untold)
             await self._write(changes)
 
-    async def run(self, begin: Awaitable[object] | None = None) -> None:
+    async def run(self, begin: Callable[[], Awaitable[object]] | None = None) -> None:
         """Deliver until cancelled: the background task that has to be watched. A defect in a notifier ends it.
 
         Args:
-            begin: when to begin; None: at once.
+            begin: returns when to begin; None: at once.
         """
         if begin is not None:
-            await begin
+            await begin()
         async with asyncio.TaskGroup() as self._workers:
             for desk in self._desks.values():
                 self._start_worker(desk)

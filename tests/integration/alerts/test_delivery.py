@@ -354,3 +354,42 @@ async def test_notifiers_come_and_go_and_those_that_are_gone_are_forgotten(
             await delivery.notify([firing()], ["ops"])
     async with running(path, metrics, ops=channel(receiver.url)) as delivery:
         assert delivery.status()["ops"]["waiting"] == 0
+
+
+async def test_a_daemon_that_stands_by_takes_what_fires_out_of_its_outbox_and_tells_what_has_resolved(
+    path: Path, receiver: WebhookReceiver, metrics: Metrics
+) -> None:
+    patient = channel(receiver.url, replace(AT_ONCE, group_wait_seconds=3_600))
+    async with running(path, metrics, ops=patient) as delivery:
+        await delivery.notify([firing("Fires"), firing("Resolves")], ["ops"])
+        await delivery.notify([resolved("Resolves")], ["ops"])
+        assert delivery.untold() == {"Fires", "Resolves"}
+        await delivery.stand_by()
+        assert delivery.untold() == {"Resolves"}
+    assert told(receiver) == [("Resolves", "resolved")]
+    async with running(path, metrics, ops=channel(receiver.url)) as delivery:
+        assert delivery.untold() == set()
+    assert len(receiver.received) == 1
+
+
+async def test_nobody_is_told_what_an_earlier_run_left_before_it_is_known_what_is_silenced(
+    path: Path, receiver: WebhookReceiver, metrics: Metrics
+) -> None:
+    known, silenced = asyncio.Event(), set[str]()
+    delivery = Delivery(
+        {"ops": channel(receiver.url)},
+        Outbox(path),
+        metrics,
+        is_silenced=lambda labels: labels["alertname"] in silenced,
+    )
+    await delivery.start()
+    await delivery.notify([firing("Quiet"), firing("Loud")], ["ops"])
+    run = asyncio.create_task(delivery.run(known.wait))
+    await asyncio.sleep(0)
+    assert receiver.received == []
+    silenced.add("Quiet")
+    known.set()
+    await receiver.wait_for(1)
+    await delivery.stop(5)
+    run.cancel()
+    assert told(receiver) == [("Loud", "firing")]
