@@ -16,6 +16,7 @@ from typing import Protocol, cast
 from logstreamd.inputs.addresses import peer_address
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.sources import Source
+from logstreamd.wire.batch import PARTIAL
 from logstreamd.wire.implementation import Framer
 
 __all__ = ["Connection", "ConnectionOwner", "Hold", "StreamLimits"]
@@ -197,11 +198,18 @@ class Connection(asyncio.BufferedProtocol):
             self._debt_timer.cancel()
         if self._head:  # a single byte that could have been the first of a handshake
             self._take(memoryview(self._head))
+        self._keep_rest(cut=exc is not None or self._close_reason != "peer")
+        self._owner.closed(self, self._close_reason)
+
+    def _keep_rest(self, *, cut: bool) -> None:
+        """Keep what has no end; a line is whole only if its sender closed the connection in order."""
         gatherer = self._owner.gatherer
         batch = gatherer.batch
+        before = len(batch)
         self._framer.finish(batch, batch.peer_id(self.peer), time.time_ns() // 1_000)
+        if cut and len(batch) > before:
+            batch.flags[-1] |= PARTIAL
         gatherer.added(0)
-        self._owner.closed(self, self._close_reason)
 
     def hold(self, why: Hold) -> None:
         """Stop reading."""

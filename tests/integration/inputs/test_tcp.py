@@ -118,6 +118,7 @@ async def test_a_peer_that_resets_the_connection_loses_nothing_that_was_read(lis
         await one.reaches("closed_connections_total", 1, reason="peer")
     await one.stop()
     assert one.spool.frames == [b"<34>whole", b"<34>half"]
+    assert flags_of(one) == [0, PARTIAL]
 
 
 def send_and_go(address: tuple[str, int], numbers: range) -> None:
@@ -186,10 +187,11 @@ async def test_a_connection_that_says_nothing_is_closed_as_idle(listen_tcp: List
     await one.reaches("closed_connections_total", 1, reason="idle")
 
 
-async def test_a_message_that_does_not_end_is_kept_and_its_connection_closed(listen_tcp: Listen) -> None:
+@pytest.mark.parametrize("head", [b"100 ", b""], ids=["counted", "line"])
+async def test_a_message_that_does_not_end_is_kept_and_its_connection_closed(listen_tcp: Listen, head: bytes) -> None:
     one = await listen_tcp(frame_deadline_seconds=0.05, sweep_seconds=0.01)
     async with connected(one) as (reader, writer):
-        writer.write(b"100 <34>announced and never sent")
+        writer.write(head + b"<34>announced and never sent")
         assert await reader.read() == b""
     await one.reaches("closed_connections_total", 1, reason="deadline")
     await one.stop()
@@ -268,6 +270,7 @@ async def test_a_stop_reads_what_has_arrived_on_open_connections(listen_tcp: Lis
         writer.write(b"<34>in the kernel\n<34>half")
         await one.stop()
     assert one.spool.frames == [b"<34>in the kernel", b"<34>half"]
+    assert flags_of(one) == [0, PARTIAL]
     assert one.count("closed_connections_total", reason="shutdown") == 1
 
 
