@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logstreamd.alerts.configured_rules import configured_rules
-from logstreamd.alerts.notify.build import Channel, NotifierError, build_channels
+from logstreamd.alerts.notify.build import Channel, NotifierError, build_channel
 from logstreamd.alerts.rule import RuleGroup
 from logstreamd.config import ANY_HOST, HTTP_INPUT, Config, ConfigError, Loaded, Problem, read_config
 from logstreamd.config.inputs import TlsInput
@@ -94,7 +94,7 @@ def _gathering(problems: list[Problem]) -> Iterator[None]:
 def _channels(loaded: Loaded, environ: Mapping[str, str], problems: list[Problem]) -> Iterator[tuple[str, Channel]]:
     for name, section in loaded.config.alerts.notifiers.items():
         try:
-            yield from build_channels({name: section}, environ, external_url=page_url(loaded.config)).items()
+            yield name, build_channel(section, environ, external_url=page_url(loaded.config))
         except NotifierError as error:
             problems.append(loaded.problem(("alerts", "notifiers", name), str(error)))
 

@@ -20,7 +20,7 @@ from logstreamd.alerts.notify.webhook import WebhookNotifier
 from logstreamd.config import notifiers as config
 from logstreamd.config.receiver_url import ReceiverUrl
 
-__all__ = ["Channel", "NotifierError", "build_channels"]
+__all__ = ["Channel", "NotifierError", "build_channel"]
 
 
 class NotifierError(Exception):
@@ -36,26 +36,21 @@ class Channel:
     policy: Policy
 
 
-def build_channels(
-    notifiers: Mapping[str, config.NotifierSection], environ: Mapping[str, str], *, external_url: str
-) -> dict[str, Channel]:
-    """Build what the section ``alerts.notifiers`` describes.
+def build_channel(section: config.NotifierSection, environ: Mapping[str, str], *, external_url: str) -> Channel:
+    """Build what an entry of the section ``alerts.notifiers`` describes.
 
     Args:
-        notifiers: by name.
+        section: the entry.
         environ: where secrets may be.
         external_url: where this daemon's page is, for receivers that show it.
 
     Raises:
-        NotifierError: something that a notifier needs is missing. The message never holds a secret.
+        NotifierError: something that it needs is missing. The message never holds a secret.
     """
-    channels = {}
-    for name, section in notifiers.items():
-        try:
-            channels[name] = _build(section, environ, external_url)
-        except (SecretError, OSError, ssl.SSLError) as error:
-            raise NotifierError(f"alerts.notifiers.{name}: {error}") from error
-    return channels
+    try:
+        return _build(section, environ, external_url)
+    except (SecretError, OSError, ssl.SSLError) as error:
+        raise NotifierError(str(error)) from error
 
 
 def _build(section: config.NotifierSection, environ: Mapping[str, str], external_url: str) -> Channel:

@@ -22,14 +22,15 @@ import os
 from alerting import firing
 from logstreamd import faults
 from logstreamd.alerts.delivery import Delivery
-from logstreamd.alerts.notify.build import build_channels
+from logstreamd.alerts.notify.build import build_channel
 from logstreamd.alerts.outbox import Outbox
 from logstreamd.config import AlertsConfig
 from logstreamd.metrics import Metrics
 
 async def main():
     settings = {"type": "webhook", "url": sys.argv[3], "allow_private": True, "group_wait": "0s"}
-    channels = build_channels(AlertsConfig(notifiers={"ops": settings}).notifiers, {}, external_url="")
+    section = AlertsConfig(notifiers={"ops": settings}).notifiers["ops"]
+    channels = {"ops": build_channel(section, {}, external_url="")}
     delivery = Delivery(channels, Outbox(Path(sys.argv[2])), Metrics(version="test", wire="python"))
     await delivery.start()
     run = asyncio.create_task(delivery.run())
