@@ -21,6 +21,7 @@ from logstreamd import __version__
 from logstreamd.alerting import Alerting
 from logstreamd.api.access import Access
 from logstreamd.api.application import HttpServer, Resource, build_application
+from logstreamd.api.connections import CappedConnections
 from logstreamd.api.ingest import IngestResource
 from logstreamd.api.logs import LogsResource
 from logstreamd.api.openapi import OpenApiResource
@@ -141,6 +142,9 @@ class Serving:
                 http.read_timeout_seconds, http.write_timeout_seconds, http.keepalive_timeout_seconds
             ),
             on_slow_head=self._metrics.http_slow_heads.inc,
+            caps=CappedConnections(
+                self._metrics, max_connections=http.max_connections, max_per_peer=http.max_connections_per_peer
+            ),
             tls=self._tls,
             handshake_timeout_seconds=http.tls.handshake_timeout_seconds if http.tls is not None else 0.0,
         )

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from logstreamd.api.access import Access, wait_with_body
+from logstreamd.api.connections import CappedConnections
 from logstreamd.api.errors import errors_as_json
 from logstreamd.api.headers import answer_bad_http, secure
 from logstreamd.api.https import HttpsSite
@@ -102,6 +103,7 @@ class HttpServer:
         port: 0 lets the kernel choose.
         timeouts: how long clients may take.
         on_slow_head: told of each connection that was closed because no request came over it.
+        caps: how many clients may be connected; None for any number.
         tls: None for plain HTTP.
         handshake_timeout_seconds: for a TLS handshake.
     """
@@ -114,6 +116,7 @@ class HttpServer:
         port: int,
         timeouts: HttpTimeouts = _TIMEOUTS,
         on_slow_head: Callable[[], None] = _ignore,
+        caps: CappedConnections | None = None,
         tls: ServerTls | None = None,
         handshake_timeout_seconds: float = 10.0,
     ) -> None:
@@ -130,6 +133,7 @@ class HttpServer:
         )
         self._write_seconds = timeouts.write_seconds
         self._slow_heads = SlowHeads(timeouts.read_seconds, on_slow_head)
+        self._caps = caps
         self._tls = tls
         self._handshake_timeout_seconds = handshake_timeout_seconds
         self._host = host
@@ -156,6 +160,8 @@ class HttpServer:
         answer_bad_http(self._runner)
         if self._runner.server is not None:
             self._slow_heads.watch(self._runner.server)
+            if self._caps is not None:
+                self._caps.watch(self._runner.server)
         self._sockets = await bind_sockets(self._host, self._port, socket.SOCK_STREAM)
         for sock in self._sockets:
             bound_writing(sock, self._write_seconds)

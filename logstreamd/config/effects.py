@@ -43,6 +43,8 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "http.keepalive_timeout_seconds": "restart",
         "http.max_rows": "restart",  # a part of the API's description, which clients have read
         "http.max_export_rows": "restart",
+        "http.max_connections": "restart",
+        "http.max_connections_per_peer": "restart",
         "http.max_tail_clients": "restart",
         "writer.connections": "restart",
         "writer.batch_max_rows": "reload",

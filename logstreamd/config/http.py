@@ -31,6 +31,9 @@ class HttpConfig(AdmissionSection):
     # Upper bounds: looked through at every request, and written by hand.
     allowed_hosts: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
     cors_origins: Annotated[tuple[Origin, ...], Field(max_length=64)] = ()
+    # Upper bounds of the two: the shipped unit's LimitNOFILE=65536, less what the rest of the daemon opens.
+    max_connections: Annotated[int, WholeNumber(1, 65_000)] = 1000
+    max_connections_per_peer: Annotated[int, WholeNumber(0, 65_000)] = 0
     # Upper bounds of the two: a body is held in memory while it is read, compressed and not.
     max_body_bytes: Annotated[int, Size(KIB, 256 * MIB)] = 16 * MIB
     max_decompressed_bytes: Annotated[int, Size(KIB, GIB)] = 64 * MIB
