@@ -64,6 +64,7 @@ class _Kind:
     looked_at: float
     left_out: int = 0
     last: Mapping[str, Any] | None = None
+    last_at: float = 0.0
 
     def refill(self, now: float) -> None:
         gained = max(0.0, now - self.looked_at) / EVERY_SECONDS
@@ -103,7 +104,7 @@ class RepeatLimiter:
             kind.refill(self._monotonic())
             if kind.lines_left < 1:
                 kind.left_out += 1
-                kind.last = _example(event)
+                kind.last, kind.last_at = _example(event), kind.looked_at
                 return None
             kind.lines_left -= 1
             left_out, kind.left_out, kind.last = kind.left_out, 0, None
@@ -121,7 +122,9 @@ class RepeatLimiter:
             for key, kind in list(self._kinds.items()):
                 kind.refill(now)
                 if kind.last is not None and (closing or kind.lines_left >= 1):
-                    lines.append({**kind.last, "suppressed": kind.left_out})
+                    # Written later than it happened, maybe behind the line that all is well again.
+                    ago = round(now - kind.last_at)
+                    lines.append({**kind.last, "suppressed": kind.left_out, "last_seconds_ago": ago})
                     kind.lines_left -= 1
                     kind.left_out, kind.last = 0, None
                 elif kind.lines_left >= LINES_AT_ONCE:

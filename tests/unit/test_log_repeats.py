@@ -145,6 +145,7 @@ def test_what_is_over_is_forgotten(log: Limiter) -> None:
     log.now += EVERY_SECONDS
     (line,) = log.limiter.overdue()
     assert (line["event"], line["suppressed"]) == ("refused", 100 - LINES_AT_ONCE)
+    assert line["last_seconds_ago"] == EVERY_SECONDS
     assert log.limiter.overdue() == []
     assert len(log.limiter) == 1
     log.now += LINES_AT_ONCE * EVERY_SECONDS

@@ -260,4 +260,5 @@ def test_what_was_left_out_is_said_also_when_the_flood_is_over(log_to: Callable[
         "peer": "192.0.2.1",
         "problem": "no shared cipher",
         "suppressed": 9 - LINES_AT_ONCE,
+        "last_seconds_ago": 61,
     }
