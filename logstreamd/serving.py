@@ -42,7 +42,7 @@ from logstreamd.query.tail import Feed, Follower, RecentBatches
 from logstreamd.reload import Change
 from logstreamd.storage.connections import create_reader_pool
 from logstreamd.supervisor import Supervisor
-from logstreamd.tls import ServerTls
+from logstreamd.tls import FAILURE_REASONS, ServerTls
 
 __all__ = ["Serving"]
 
@@ -147,12 +147,15 @@ class Serving:
             ),
             tls=self._tls,
             handshake_timeout_seconds=http.tls.handshake_timeout_seconds if http.tls is not None else 0.0,
+            on_tls_failure=lambda reason: self._metrics.tls_failures.labels(HTTP_INPUT, reason).inc(),
         )
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.callback(follower.close)  # a stream has no end of its own that the server could wait for
         _log.info("listening", type="http", addresses=self._server.endpoints)
         if self._tls is not None:
+            for reason in FAILURE_REASONS:
+                self._metrics.tls_failures.labels(HTTP_INPUT, reason)
             say_certificate(HTTP_INPUT, self._tls, self._metrics)
 
     async def prepare(self, change: Change) -> None:

@@ -90,7 +90,7 @@ def _is_our_fault(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
-def _ignore() -> None:
+def _ignore(*_: object) -> None:
     """Nobody counts."""
 
 
@@ -106,6 +106,7 @@ class HttpServer:
         caps: how many clients may be connected; None for any number.
         tls: None for plain HTTP.
         handshake_timeout_seconds: for a TLS handshake.
+        on_tls_failure: told why one came to nothing.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class HttpServer:
         caps: CappedConnections | None = None,
         tls: ServerTls | None = None,
         handshake_timeout_seconds: float = 10.0,
+        on_tls_failure: Callable[[str], None] = _ignore,
     ) -> None:
         self._runner = web.AppRunner(
             application,
@@ -136,6 +138,7 @@ class HttpServer:
         self._caps = caps
         self._tls = tls
         self._handshake_timeout_seconds = handshake_timeout_seconds
+        self._on_tls_failure = on_tls_failure
         self._host = host
         self._port = port
         self._sockets: list[socket.socket] = []
@@ -170,7 +173,13 @@ class HttpServer:
     def _site(self, sock: socket.socket) -> web.BaseSite:
         if self._tls is None:
             return web.SockSite(self._runner, sock)
-        return HttpsSite(self._runner, sock, self._tls, handshake_timeout_seconds=self._handshake_timeout_seconds)
+        return HttpsSite(
+            self._runner,
+            sock,
+            self._tls,
+            handshake_timeout_seconds=self._handshake_timeout_seconds,
+            on_failure=self._on_tls_failure,
+        )
 
     async def apply_tls(self, tls: ServerTls, handshake_timeout_seconds: float) -> None:
         """Meet new connections with another certificate; those that are open stay."""

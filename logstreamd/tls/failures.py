@@ -42,6 +42,8 @@ def failure_of(error: ssl.SSLError) -> Failure:
         return Failure("no_certificate", "the sender shows no certificate")
     if reason in ("UNSUPPORTED_PROTOCOL", "WRONG_VERSION_NUMBER", "VERSION_TOO_LOW"):
         return Failure("other", "the sender offers no TLS version from 1.2 on")
+    if reason in ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST"):
+        return Failure("plain_text", "a client speaks plain HTTP to the HTTPS port")
     if reason == "NO_SHARED_CIPHER":
         return Failure("other", "the sender and this daemon have no cipher in common")
     if "ALERT" in reason:
