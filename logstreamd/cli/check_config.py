@@ -24,7 +24,7 @@ def check_config(config_file: Path | None) -> None:
     A daemon that is told to reload refuses what is refused here, and the settings that take effect only at a restart.
     """
     from logstreamd.config import ConfigError
-    from logstreamd.material import read_material
+    from logstreamd.daemon.material import read_material
 
     try:
         material = read_material(find_config_file(config_file), os.environ)

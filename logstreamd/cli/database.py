@@ -121,7 +121,7 @@ def with_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable
 async def _runwith_database(config: Config, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
     from contextlib import AsyncExitStack
 
-    from logstreamd.connecting import connection_settings
+    from logstreamd.daemon.connecting import connection_settings
     from logstreamd.storage.connections import connect
     from logstreamd.storage.embedded import EmbeddedPostgres
 

@@ -14,7 +14,7 @@ from logstreamd import faults
 from logstreamd.cli.configuration import ConfigRefused, config_option, find_config_file
 
 if TYPE_CHECKING:
-    from logstreamd.material import Material
+    from logstreamd.daemon.material import Material
 
 __all__ = ["run"]
 
@@ -27,8 +27,8 @@ def run(config_file: Path | None) -> None:
 
     from logstreamd.alerts.outbox_file import OutboxError
     from logstreamd.config import ConfigError
-    from logstreamd.daemon import run_daemon
-    from logstreamd.material import read_material
+    from logstreamd.daemon.material import read_material
+    from logstreamd.daemon.run import run_daemon
     from logstreamd.ownlog import configure_log
     from logstreamd.spool import SpoolError
     from logstreamd.storage.errors import StorageError

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from logstreamd.config import Config
-from logstreamd.connecting import connection_settings
+from logstreamd.daemon.connecting import connection_settings
 from logstreamd.query.database import Database
 from logstreamd.query.errors import QueryTimeoutError, UnavailableError
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool

@@ -18,7 +18,6 @@ from typing import Any
 import structlog
 
 from logstreamd import __version__
-from logstreamd.alerting import Alerting
 from logstreamd.api.access import Access
 from logstreamd.api.application import HttpServer, Resource, build_application
 from logstreamd.api.connections import CappedConnections
@@ -31,17 +30,18 @@ from logstreamd.api.statistics import statistics_resources
 from logstreamd.api.tail import TailResource
 from logstreamd.config import HTTP_INPUT
 from logstreamd.config.tls import TlsConfig
-from logstreamd.connecting import connection_settings
+from logstreamd.daemon.alerting import Alerting
+from logstreamd.daemon.connecting import connection_settings
+from logstreamd.daemon.intake import Intake
+from logstreamd.daemon.material import Material
+from logstreamd.daemon.reload import Change
+from logstreamd.daemon.supervisor import Supervisor
 from logstreamd.inputs.tls import say_certificate
-from logstreamd.intake import Intake
-from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.query.database import Database
 from logstreamd.query.search import LogReader
 from logstreamd.query.tail import Feed, Follower, RecentBatches
-from logstreamd.reload import Change
 from logstreamd.storage.connections import create_reader_pool
-from logstreamd.supervisor import Supervisor
 from logstreamd.tls import FAILURE_REASONS, ServerTls
 
 __all__ = ["Serving"]

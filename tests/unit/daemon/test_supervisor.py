@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from logstreamd.supervisor import Death, Supervisor
+from logstreamd.daemon.supervisor import Death, Supervisor
 
 
 async def for_ever() -> None:

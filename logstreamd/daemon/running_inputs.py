@@ -15,6 +15,9 @@ from pathlib import Path
 
 import structlog
 
+from logstreamd.daemon.material import Material
+from logstreamd.daemon.reload import Change
+from logstreamd.daemon.supervisor import Supervisor
 from logstreamd.inputs.addresses import bind_sockets
 from logstreamd.inputs.build import InputConfig, ReceivingInput, apply_config, build_input
 from logstreamd.inputs.files import FileInput
@@ -22,11 +25,8 @@ from logstreamd.inputs.gather import Gatherer
 from logstreamd.inputs.inherited import INHERITED
 from logstreamd.inputs.pairing import TRANSPORTS, Pairing, pair_inputs
 from logstreamd.inputs.unix_socket import open_unix, remove_if_stale
-from logstreamd.material import Material
 from logstreamd.metrics import Metrics
-from logstreamd.reload import Change
 from logstreamd.spool import Spool
-from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
 
 __all__ = ["RunningInputs"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from logstreamd.loop_lag import sample_loop_lag
+from logstreamd.daemon.loop_lag import sample_loop_lag
 from logstreamd.metrics import Metrics
 
 

@@ -9,8 +9,8 @@ import pytest
 import structlog
 from spooling import make_batch
 
+from logstreamd.daemon.report import Report, announce
 from logstreamd.metrics import Metrics
-from logstreamd.report import Report, announce
 from logstreamd.spool import MemorySpool
 from logstreamd.storage.session import Health
 

@@ -7,7 +7,7 @@ import yaml
 from certificates import Authority
 
 from logstreamd.config import ConfigError
-from logstreamd.material import Material, page_url, read_material
+from logstreamd.daemon.material import Material, page_url, read_material
 
 
 def read(tmp_path: Path, text: str, **environ: str) -> Material:

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import structlog
 
-from logstreamd import reload as reload_module
 from logstreamd.config import ConfigError, load_config
 from logstreamd.config.effects import EFFECTS, changed_settings, effect_of
 from logstreamd.config.problems import path_text
 from logstreamd.config.schema import settings
-from logstreamd.material import Material, read_material
+from logstreamd.daemon import reload as reload_module
+from logstreamd.daemon.material import Material, read_material
+from logstreamd.daemon.reload import Change, Reloader
 from logstreamd.metrics import Metrics
-from logstreamd.reload import Change, Reloader
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
+REFERENCE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
 
 class Reloading:

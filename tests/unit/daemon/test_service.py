@@ -10,7 +10,7 @@ import pytest
 from notify_socket import NotifySocket
 from structlog.testing import capture_logs
 
-from logstreamd.service import Service
+from logstreamd.daemon.service import Service
 from logstreamd.systemd import Notifier
 
 WATCHDOG_SECONDS = 0.02

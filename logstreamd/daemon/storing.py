@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable
 
 from logstreamd.config import Config
-from logstreamd.connecting import connection_settings
+from logstreamd.daemon.connecting import connection_settings
+from logstreamd.daemon.reload import Change
+from logstreamd.daemon.supervisor import Supervisor
 from logstreamd.maintenance import DatabaseKeeper, retention_policy
 from logstreamd.metrics import Metrics
-from logstreamd.reload import Change
 from logstreamd.spool import Spool
 from logstreamd.storage.connections import connect
 from logstreamd.storage.partitions import Partitions
 from logstreamd.storage.session import Health, Session
-from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
 from logstreamd.writer import StoreWatcher, Writer
 

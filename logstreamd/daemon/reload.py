@@ -22,7 +22,7 @@ import structlog
 from logstreamd.config import ConfigError, Problem
 from logstreamd.config.effects import changed_settings, effect_of
 from logstreamd.config.problems import KeyPath, path_text
-from logstreamd.material import Material
+from logstreamd.daemon.material import Material
 from logstreamd.metrics import Metrics
 
 __all__ = ["Change", "Prepare", "Reloader"]

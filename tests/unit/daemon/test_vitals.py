@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from logstreamd.daemon.vitals import Vitals
 from logstreamd.metrics.ledger import LedgerLine
 from logstreamd.spool import SpoolError
-from logstreamd.vitals import Vitals
 
 NOTHING = LedgerLine(received=0, recovered=0, stored=0, quarantined=0, dropped=0, spooled=0, in_flight=0)
 

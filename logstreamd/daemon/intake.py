@@ -18,6 +18,10 @@ import structlog
 from logstreamd.config import HTTP_INPUT, Config
 from logstreamd.config import FileInput as FileInputConfig
 from logstreamd.config import UnixInput as UnixInputConfig
+from logstreamd.daemon.material import Material
+from logstreamd.daemon.reload import Change
+from logstreamd.daemon.running_inputs import RunningInputs
+from logstreamd.daemon.supervisor import Supervisor
 from logstreamd.inputs.build import InputConfig, ReceivingInput
 from logstreamd.inputs.files import FileInput
 from logstreamd.inputs.http import HttpInput, HttpLimits
@@ -25,12 +29,8 @@ from logstreamd.inputs.tcp import TcpInput
 from logstreamd.inputs.tls import TlsInput
 from logstreamd.inputs.udp import UdpInput
 from logstreamd.inputs.unix import UnixInput
-from logstreamd.material import Material
 from logstreamd.metrics import Metrics
-from logstreamd.reload import Change
-from logstreamd.running_inputs import RunningInputs
 from logstreamd.spool import CorruptionReport, DiskSpool, MemorySpool, SpoolTrouble
-from logstreamd.supervisor import Supervisor
 from logstreamd.wire.policy import Policy
 
 __all__ = ["Intake"]

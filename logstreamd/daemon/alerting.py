@@ -37,15 +37,15 @@ from logstreamd.alerts.watched import Roster
 from logstreamd.api.alerts import AlertsResource
 from logstreamd.api.application import Resource
 from logstreamd.api.silences import SilencesResource
-from logstreamd.connecting import connection_settings
-from logstreamd.material import Material, page_url
+from logstreamd.daemon.connecting import connection_settings
+from logstreamd.daemon.material import Material, page_url
+from logstreamd.daemon.reload import Change
+from logstreamd.daemon.supervisor import Supervisor
 from logstreamd.metrics import Metrics
 from logstreamd.query.alert_events import EventReader
 from logstreamd.query.database import Database
 from logstreamd.query.silences import SilenceReader
-from logstreamd.reload import Change
 from logstreamd.storage.connections import ConnectionSettings, connect, create_reader_pool
-from logstreamd.supervisor import Supervisor
 
 __all__ = ["Alerting"]
 

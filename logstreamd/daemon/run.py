@@ -27,26 +27,26 @@ from typing import Any
 import structlog
 
 from logstreamd import __version__, tracing
-from logstreamd.alerting import Alerting
 from logstreamd.config import redacted
+from logstreamd.daemon.alerting import Alerting
+from logstreamd.daemon.intake import Intake
+from logstreamd.daemon.loop_lag import sample_loop_lag
+from logstreamd.daemon.material import Material
+from logstreamd.daemon.reload import Change, Prepare, Reloader
+from logstreamd.daemon.report import Report, announce
+from logstreamd.daemon.service import Service
+from logstreamd.daemon.serving import Serving
+from logstreamd.daemon.storing import Storing
+from logstreamd.daemon.supervisor import Death, Supervisor
+from logstreamd.daemon.vitals import Vitals
 from logstreamd.inputs.inherited import INHERITED
-from logstreamd.intake import Intake
-from logstreamd.loop_lag import sample_loop_lag
-from logstreamd.material import Material
 from logstreamd.metrics import Metrics
 from logstreamd.ownlog import OwnLog, set_level, writes_json
 from logstreamd.query.tail import RecentBatches
-from logstreamd.reload import Change, Prepare, Reloader
-from logstreamd.report import Report, announce
-from logstreamd.service import Service
-from logstreamd.serving import Serving
 from logstreamd.storage.embedded import EmbeddedPostgres
 from logstreamd.storage.errors import StorageError
 from logstreamd.storage.session import DATABASE_TROUBLE, Health
-from logstreamd.storing import Storing
-from logstreamd.supervisor import Death, Supervisor
 from logstreamd.systemd import Notifier, take_listen_sockets, take_watchdog_seconds
-from logstreamd.vitals import Vitals
 from logstreamd.wire import IMPLEMENTATION
 
 __all__ = ["run_daemon"]
