@@ -33,6 +33,8 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "http.allow": "reload",
         "http.max_records_per_second": "reload",
         "http.max_bytes_per_second": "reload",
+        "http.max_connections": "restart",
+        "http.max_connections_per_peer": "restart",
         "http.max_body_bytes": "restart",  # aiohttp is told once
         "http.max_decompressed_bytes": "reload",
         "http.max_lines": "reload",
@@ -43,8 +45,6 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "http.keepalive_timeout_seconds": "restart",
         "http.max_rows": "restart",  # a part of the API's description, which clients have read
         "http.max_export_rows": "restart",
-        "http.max_connections": "restart",
-        "http.max_connections_per_peer": "restart",
         "http.max_tail_clients": "restart",
         "writer.connections": "restart",
         "writer.batch_max_rows": "reload",

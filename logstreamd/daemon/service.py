@@ -1,7 +1,8 @@
 """The daemon as a service of systemd: what it tells its manager while it starts, runs, reloads and stops.
 
-The watchdog's sign of life is not a timer's: it is sent when :class:`~logstreamd.daemon.vitals.Vitals` found nothing that
-a new start would cure. One that is left out costs nothing; without any for ``WatchdogSec=`` the daemon is started anew.
+The watchdog's sign of life is not a timer's: it is sent when :class:`~logstreamd.daemon.vitals.Vitals` found nothing
+that a new start would cure. One that is left out costs nothing; without any for ``WatchdogSec=`` the daemon is started
+anew.
 """
 
 from __future__ import annotations
