@@ -242,15 +242,16 @@ class TcpInput:
     async def _read_out(self) -> None:
         """Give senders that just finished the time to be read; one that never pauses is cut off.
 
-        What a sender over its limit has sent is in the kernel, and would be lost there.
+        What a sender over its limit has sent is in the kernel, and would be lost there. So would be what is there
+        because the spool is busy, which mostly is a matter of milliseconds.
         """
         self._stopping = True
         for connection in list(self._connections):
             connection.forgive()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CLOSE_SECONDS
-        while self._connections and not self.gatherer.congested and loop.time() < deadline:
+        while self._connections and loop.time() < deadline:
             await asyncio.sleep(_QUIET_SECONDS)
             quiet_since = loop.time() - _QUIET_SECONDS
-            if all(connection.heard_at < quiet_since for connection in self._connections):
+            if not self.gatherer.congested and all(one.heard_at < quiet_since for one in self._connections):
                 return

@@ -35,6 +35,7 @@ _log = structlog.get_logger(__name__)
 # turn is enough to have all that was sent before a stop.
 _DATAGRAMS_PER_TURN = 512
 _LAST_READ_SECONDS = 0.5  # senders that do not pause must not keep the daemon from stopping
+_BUSY_SECONDS = 0.01
 _MAX_ENTRIES = 1_024  # senders whose entry is remembered: 250 bytes each, and a program that logs much stays in it
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 # Room for nothing but these: the kernel closes files that somebody sends along, and they never become ours.
@@ -176,18 +177,26 @@ class UnixInput:
 
     async def stop(self) -> None:
         """Read what the kernel still holds, close, and leave no file behind."""
-        loop = asyncio.get_running_loop()
         self._pause()
+        self.gatherer.on_congestion = lambda _: None  # nothing is read from here on but below
         for sock in self._sockets:
-            deadline = loop.time() + _LAST_READ_SECONDS
-            while not self._on_readable(sock) and not self.gatherer.congested and loop.time() < deadline:
-                pass
+            await self._read_out(sock)
             sock.close()
         self._sockets = []
         try:
             remove_if_stale(self._path)
         except OSError as problem:
             _log.warning("the socket's file stays", input=self.name, path=str(self._path), problem=problem.strerror)
+
+    async def _read_out(self, sock: socket.socket) -> None:
+        """Read until nothing is left; a spool that is busy is waited for, mostly for some milliseconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LAST_READ_SECONDS
+        while loop.time() < deadline:
+            if self.gatherer.congested:
+                await asyncio.sleep(_BUSY_SECONDS)
+            elif self._on_readable(sock):
+                return
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from manual_spool import turns
 
 from logstreamd.wire.batch import PARTIAL, TRUNCATED
 
@@ -272,6 +273,21 @@ async def test_a_stop_reads_what_has_arrived_on_open_connections(listen_tcp: Lis
     assert one.spool.frames == [b"<34>in the kernel", b"<34>half"]
     assert flags_of(one) == [0, PARTIAL]
     assert one.count("closed_connections_total", reason="shutdown") == 1
+
+
+async def test_a_stop_waits_for_a_busy_spool_to_read_what_has_arrived(listen_tcp: Listen) -> None:
+    one = await listen_tcp(rows=1)
+    one.spool.has_room = False
+    async with connected(one) as (_, writer):
+        writer.write(b"1\n2\n3\n4\n")
+        await one.reaches("input_paused", 1)
+        writer.write(b"5\n")
+        stopping = asyncio.create_task(one.stop())
+        await turns()
+        one.spool.open_up()
+        one.gatherer.room()
+        await stopping
+    assert one.spool.frames == [b"1", b"2", b"3", b"4", b"5"]
 
 
 async def test_a_stop_still_serves_connections_that_nobody_had_accepted(listen_tcp: Listen) -> None:

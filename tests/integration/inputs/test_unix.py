@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import structlog
+from manual_spool import turns
 
 from logstreamd.inputs.inherited import INHERITED
 from logstreamd.inputs.unix_socket import remove_if_stale
@@ -105,6 +106,21 @@ async def test_senders_wait_while_the_spool_has_no_room_and_nothing_is_lost(list
     await one.received(2_000)
     await one.stop()
     assert one.spool.frames == [b"%d" % number for number in range(2_000)]
+
+
+async def test_a_stop_waits_for_a_busy_spool_to_read_what_is_queued(listen_unix: Listen) -> None:
+    one = await listen_unix(rows=1)
+    one.spool.has_room = False
+    await send(one, *(b"%d" % number for number in range(4)))
+    while not one.input.congested:
+        await asyncio.sleep(0.001)
+    await send(one, b"queued")
+    stopping = asyncio.create_task(one.stop())
+    await turns()
+    one.spool.open_up()
+    one.gatherer.room()
+    await stopping
+    assert one.spool.frames == [b"0", b"1", b"2", b"3", b"queued"]
 
 
 async def test_a_user_over_the_limit_is_cut_and_does_not_block_the_queue(listen_unix: Listen) -> None:
