@@ -240,6 +240,14 @@ class Connection(asyncio.BufferedProtocol):
         elif limits.idle_timeout_seconds and now - self.heard_at > limits.idle_timeout_seconds:
             self.close("idle")
 
+    def take_leave(self) -> None:
+        """Let the sender see that it should go elsewhere; what it has sent, and still sends, is read.
+
+        One that looks before it sends (rsyslog does, at TCP, whatever is inside) closes now and loses nothing.
+        """
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
     def close(self, reason: str) -> None:
         """End the connection; what was half received is kept when it is gone."""
         self._close_reason = reason

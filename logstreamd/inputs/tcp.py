@@ -240,7 +240,7 @@ class TcpInput:
         await self._all_closed.wait()
 
     async def _read_out(self) -> None:
-        """Give senders that just finished the time to be read; one that never pauses is cut off.
+        """Give senders the time to be read, and to see that they should go elsewhere; who never pauses is cut off.
 
         What a sender over its limit has sent is in the kernel, and would be lost there. So would be what is there
         because the spool is busy, which mostly is a matter of milliseconds.
@@ -248,6 +248,7 @@ class TcpInput:
         self._stopping = True
         for connection in list(self._connections):
             connection.forgive()
+            connection.take_leave()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CLOSE_SECONDS
         while self._connections and loop.time() < deadline:

@@ -64,6 +64,7 @@ class TlsConnection(Connection):
         self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject
         self._server: ServerTls
+        self._said_all = False  # our side of the TCP connection has ended
         self._end: ssl.SSLError | bool = False  # what ended the stream of messages: True for a proper close
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -161,9 +162,15 @@ class TlsConnection(Connection):
             self._end = error
         return filled
 
+    def take_leave(self) -> None:
+        """See :meth:`.connection.Connection.take_leave`: the end of TCP alone, for a close_notify would hide it."""
+        if self._stage is _Stage.OPEN:
+            self._said_all = True
+            super().take_leave()
+
     def _send(self) -> None:
         data = self._outgoing.read()
-        if data and not self._transport.is_closing():
+        if data and not self._said_all and not self._transport.is_closing():
             self._transport.write(data)
 
     def _fail(self, failure: Failure) -> None:

@@ -275,6 +275,19 @@ async def test_a_stop_reads_what_has_arrived_on_open_connections(listen_tcp: Lis
     assert one.count("closed_connections_total", reason="shutdown") == 1
 
 
+async def test_a_stop_shows_senders_that_it_ends_and_reads_what_they_still_send(listen_tcp: Listen) -> None:
+    one = await listen_tcp()
+    async with connected(one) as (reader, writer):
+        writer.write(b"<34>before\n")
+        await one.received(1)
+        stopping = asyncio.create_task(one.stop())
+        assert await reader.read() == b""
+        writer.write(b"<34>on its way\n")
+    await stopping
+    assert one.spool.frames == [b"<34>before", b"<34>on its way"]
+    assert one.count("closed_connections_total", reason="peer") == 1
+
+
 async def test_a_stop_waits_for_a_busy_spool_to_read_what_has_arrived(listen_tcp: Listen) -> None:
     one = await listen_tcp(rows=1)
     one.spool.has_room = False

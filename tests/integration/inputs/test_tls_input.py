@@ -299,16 +299,30 @@ async def handshake(
 
 
 async def test_our_close_is_said_to_the_sender(listen_tls: Listen, pki: Pki) -> None:
-    one = await listen_tls()
+    one = await listen_tls(idle_timeout_seconds=0.05, frame_deadline_seconds=0.05, sweep_seconds=0.01)
     with socket.create_connection(one.address) as sock:
         sock.setblocking(False)
         tls, until_done = await handshake(sock, pki.client())
         await until_done(lambda: tls.write(b"<34>half a line"))
-        await one.reaches("connections", 1)
-        stopping = asyncio.create_task(one.stop())
         assert await until_done(lambda: tls.read(1)) == b""  # close_notify, not just the end of the connection
-        await stopping
+    await one.stop()
     assert one.spool.frames == [b"<34>half a line"]
+
+
+async def test_a_stop_shows_senders_the_end_of_tcp_and_reads_on(listen_tls: Listen, pki: Pki) -> None:
+    """A close_notify would hide it from who looks at TCP before he sends, as rsyslog does."""
+    one = await listen_tls()
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(one.address) as sock:
+        sock.setblocking(False)
+        tls, until_done = await handshake(sock, pki.client())
+        await until_done(lambda: tls.write(b"<34>before\n"))
+        await one.received(1)
+        stopping = asyncio.create_task(one.stop())
+        assert await loop.sock_recv(sock, 1) == b""
+        await until_done(lambda: tls.write(b"<34>on its way\n"))
+    await stopping
+    assert one.spool.frames == [b"<34>before", b"<34>on its way"]
 
 
 async def fill_window(transport: Any) -> None:
