@@ -133,7 +133,7 @@ class RepeatLimiter:
 
     def _kind_of(self, event: Mapping[str, Any]) -> _Kind:
         who, what = _parts(event)
-        variants = ((who, what, event.get("peer")), (who, what), (who,))
+        variants = ((who, what, str(event.get("peer"))), (who, what), (who,))
         for key, most in zip(variants, (MAX_VARIANTS, 2 * MAX_VARIANTS, None), strict=True):
             if key in self._kinds:
                 self._kinds.move_to_end(key)

@@ -40,7 +40,8 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 RESERVED = {"event", "level", "timestamp", "exception", "exc_info", "stack", "stack_info", "logger", "suppressed"}
-FIELDS = st.dictionaries(TEXTS.filter(lambda name: name not in RESERVED), VALUES, max_size=4)
+KNOWN = st.sampled_from(["peer", "input", "rule", "route", "path", "problem"])  # looked at when lines are told apart
+FIELDS = st.dictionaries(KNOWN | TEXTS.filter(lambda name: name not in RESERVED), VALUES, max_size=4)
 
 
 def written(log_format: str, event: str, fields: dict[str, Any], problem: BaseException | None) -> str:

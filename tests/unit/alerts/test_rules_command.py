@@ -159,7 +159,8 @@ def test_the_shipped_rules_can_be_used_together_and_each_has_a_test_that_fires()
 
 def test_the_examples_of_the_documentation_do_what_it_says(tmp_path: Path) -> None:
     page = (SHIPPED.parents[1] / "docs" / "alerts.md").read_text()
-    rules, tests, *_ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    rules, tests = (next(one for one in blocks if f"\n{key}:" in f"\n{one}") for key in ("groups", "rule_files"))
     (tmp_path / "errors.yaml").write_text(rules)
     (tmp_path / "errors.test.yaml").write_text(tests)
     assert run("check", tmp_path / "errors.yaml").stdout == f"ok: {tmp_path / 'errors.yaml'}: 1 group, 1 rule\n"
