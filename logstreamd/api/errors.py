@@ -22,6 +22,7 @@ REFUSED = (BadParameterError, FilterError, QueryTimeoutError, TooManyQueriesErro
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1
+_CODES = {413: "too_large"}  # of what aiohttp refuses: as our own refusals of the same kind
 
 
 def error_answer(
@@ -68,7 +69,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as problem:
         if problem.status < 400:
             raise
-        code = (problem.reason or "error").lower().replace(" ", "_")
+        code = _CODES.get(problem.status) or (problem.reason or "error").lower().replace(" ", "_")
         answer = error_answer(problem.status, code, problem.text or problem.reason)
         if "Allow" in problem.headers:
             answer.headers["Allow"] = problem.headers["Allow"]
