@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,5 +62,7 @@ def _raise_descriptor_limit() -> None:
 
     The soft limit is there for programs that use select(2), which can't count further.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # a filter of system calls forbids it: the limit stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
