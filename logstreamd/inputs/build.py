@@ -180,6 +180,7 @@ def _build_file_input(
         metrics,
         policy=policy,
         positions=spool.positions(config.name),
+        note=spool.note_positions,
         forget=spool.forget_positions,
         patterns=config.paths,
         max_frame_bytes=config.max_frame_bytes,

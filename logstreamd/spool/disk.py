@@ -11,14 +11,14 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logstreamd.spool.books import Books, Entry
 from logstreamd.spool.database import SpoolDatabase
 from logstreamd.spool.directory import SpoolDirectory
-from logstreamd.spool.futures import refused, settle
+from logstreamd.spool.futures import Answers, refused, settle
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolError, SpoolStats
 from logstreamd.spool.limits import DiskLimits, disk_cost
 from logstreamd.spool.messages import (
@@ -31,6 +31,8 @@ from logstreamd.spool.messages import (
     Corruption,
     Event,
     Forget,
+    Note,
+    Noted,
     Opened,
     Ping,
     Pong,
@@ -106,7 +108,7 @@ class DiskSpool:
         self._error: str | None = None
         self._owner: Owner | None = None
         self._opened: asyncio.Future[None] | None = None
-        self._pong: asyncio.Future[None] | None = None
+        self._answers = Answers()
         self._stopped = asyncio.Event()
 
     @property
@@ -214,6 +216,13 @@ class DiskSpool:
         """How far the files of an input were read, as far as that is durable."""
         return {key: position for (one, key), position in self._positions.items() if one == name}
 
+    def note_positions(self, name: str, positions: Mapping[FileKey, FilePosition]) -> asyncio.Future[None]:
+        """Remember from where the files of an input are read, before anything of them is."""
+        ours = {(name, key): position for key, position in positions.items()}
+        self._positions |= ours
+        self._send(Note(ours))
+        return self._answers.expect_noted()
+
     def forget_positions(self, name: str, keys: Collection[FileKey]) -> None:
         """Forget how far files were read that are gone."""
         for key in keys:
@@ -228,10 +237,10 @@ class DiskSpool:
         """Wait for the owner thread to answer; who asks while somebody waits, waits for the same answer."""
         if self._id is None:
             raise SpoolError(self._error or "the spool is not open")
-        if self._pong is None:
-            self._pong = asyncio.get_running_loop().create_future()
+        pong, is_first = self._answers.expect_pong()
+        if is_first:
             self._send(Ping())
-        await asyncio.shield(self._pong)
+        await asyncio.shield(pong)
 
     def stats(self) -> SpoolStats:
         """The state of the spool now."""
@@ -296,9 +305,8 @@ class DiskSpool:
                 self._on_salvaged(report)
             case Recounted():
                 self._on_recounted(event)
-            case Pong():
-                settle(self._pong)
-                self._pong = None
+            case Noted() | Pong():
+                self._answers.on_event(event)
             case Stopped(error):
                 self._on_stopped(error)
         self._update_room()
@@ -369,7 +377,7 @@ class DiskSpool:
                 waiting.durable.set_exception(SpoolError(f"not spooled: {reason}"))
         self._stopped.set()
         settle(self._opened, error)
-        settle(self._pong)
+        self._answers.end()
 
     def _stop_waiting(self, seq: int) -> _Waiting:
         waiting = self._waiting.pop(seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -164,6 +164,13 @@ class Spool(Protocol):
 
     def positions(self, name: str) -> dict[FileKey, FilePosition]:
         """How far the files of an input were read, as far as that is durable."""
+
+    def note_positions(self, name: str, positions: Mapping[FileKey, FilePosition]) -> asyncio.Future[None]:
+        """Remember from where the files of an input are read, before anything of them is.
+
+        Returns:
+            Done when that is durable; cancelled when the spool ends before.
+        """
 
     def forget_positions(self, name: str, keys: Collection[FileKey]) -> None:
         """Forget how far files were read that are gone."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from logstreamd.spool.books import Books, Entry
 from logstreamd.spool.interface import CorruptionReport, Spooled, SpoolStats
@@ -94,6 +94,12 @@ class MemorySpool:
     def positions(self, name: str) -> dict[FileKey, FilePosition]:
         """No position outlives the process: the configuration allows no file input with this spool."""
         return {}
+
+    def note_positions(self, name: str, positions: Mapping[FileKey, FilePosition]) -> asyncio.Future[None]:
+        """Nothing to remember."""
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        noted.set_result(None)
+        return noted
 
     def forget_positions(self, name: str, keys: Iterable[FileKey]) -> None:
         """Nothing to forget."""

@@ -24,6 +24,8 @@ __all__ = [
     "Corruption",
     "Event",
     "Forget",
+    "Note",
+    "Noted",
     "Opened",
     "Ping",
     "Pong",
@@ -70,6 +72,13 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Remember from where files are read; answered by :class:`Noted`."""
+
+    positions: Positions
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """Read batches in order, from the first one behind ``after``, as many as fit into ``max_bytes``."""
 
@@ -95,7 +104,7 @@ class Stop:
     """Make everything durable and end."""
 
 
-Command = Append | Acknowledge | Assign | Forget | Read | Recount | Ping | Stop
+Command = Append | Acknowledge | Assign | Forget | Note | Read | Recount | Ping | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,13 @@ class Committed:
 
     appended: tuple[int, ...]
     deleted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """So many notes, the oldest first, are durable."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +190,4 @@ class Stopped:
     error: SpoolError | None
 
 
-Event = Opened | Committed | Broken | Ready | ReadBack | Corruption | Salvaged | Recounted | Pong | Stopped
+Event = Opened | Committed | Noted | Broken | Ready | ReadBack | Corruption | Salvaged | Recounted | Pong | Stopped

@@ -28,6 +28,8 @@ from logstreamd.spool.messages import (
     Corruption,
     Event,
     Forget,
+    Note,
+    Noted,
     Opened,
     Ping,
     Pong,
@@ -87,6 +89,7 @@ class Owner:
         self._identity = Identity(uuid.uuid4(), 0)
         self._changes = Changes()
         self._positions: Positions = {}
+        self._notes = 0
         self._reads: list[Read] = []
         self._recounts: list[Recount] = []
         self._last_seq = 0
@@ -220,6 +223,9 @@ class Owner:
                 self._changes.numbers[seq] = number
             case Forget(keys):
                 self._changes.positions.update(dict.fromkeys(keys))
+            case Note(positions):
+                self._changes.positions.update(positions)
+                self._notes += 1
             case Read():
                 self._reads.append(command)
             case Recount():
@@ -292,6 +298,9 @@ class Owner:
         self._changes = Changes()
         self._untidy = True
         self._emit(Committed(appended, tuple(changes.deleted)))
+        if self._notes:
+            self._emit(Noted(self._notes))
+            self._notes = 0
         if changes.deleted:
             faults.hit("spool.ack_written")
         if changes.numbers:

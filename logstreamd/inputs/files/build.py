@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def build_file_input(
     *,
     policy: Policy,
     positions: Mapping[FileKey, FilePosition],
+    note: Callable[[str, Mapping[FileKey, FilePosition]], asyncio.Future[None]],
     forget: Callable[[str, list[FileKey]], None],
     patterns: Sequence[str],
     max_frame_bytes: int,
@@ -40,6 +42,7 @@ def build_file_input(
         metrics: counted per turn.
         policy: how lines are read, for the mirror.
         positions: how far files were read by earlier runs.
+        note: makes durable from where files are read.
         forget: told which positions may be forgotten.
         patterns: what is followed.
         max_frame_bytes: the size of a record.
@@ -64,6 +67,7 @@ def build_file_input(
         patterns=patterns,
         directories=discovery.directories,
         poll_interval_seconds=poll_interval_seconds,
+        note=note,
         forget=forget,
         mirror=None if mirror is None else Mirror(mirror[0], max_bytes=mirror[1], files=mirror[2], policy=policy),
     )

@@ -90,6 +90,7 @@ class Collector:
         }
         self._open: OrderedDict[FileKey, FollowedFile] = OrderedDict()
         self._moved: dict[FileKey, FilePosition] = {}
+        self._begun: dict[FileKey, FilePosition] = {}
         self._queue: deque[FollowedFile] = deque()
         self.rotations = {"renamed": 0, "truncated": 0}
         self.lost_bytes = 0
@@ -128,6 +129,11 @@ class Collector:
         self._queue.clear()
         return forgotten
 
+    def take_begun(self) -> dict[FileKey, FilePosition]:
+        """Return the files that are followed since the last call, and from where."""
+        begun, self._begun = self._begun, {}
+        return begun
+
     def _reconcile(self, found: list[Found], now: float) -> None:
         truncated, renamed = [], {}
         for one in found:  # rotated files first, in the order of their times
@@ -158,7 +164,7 @@ class Collector:
         position = FilePosition(*one.key, offset, anchor, source)
         self._files[one.key] = FollowedFile(position, one.path, one.past_of is None, one.size, one.mtime_ns, now)
         self._files[one.key].was_live = one.past_of is None
-        self._moved[one.key] = position
+        self._moved[one.key] = self._begun[one.key] = position
 
     def _settle(self, source: str, found: Iterable[Found]) -> None:
         """Take the rotated files of a name that are not to be read as read: from now on an unknown one is a new one."""
@@ -173,7 +179,7 @@ class Collector:
                 file.close()
                 file.is_checked, file.was_live = True, False
                 self._files[one.key] = file
-                self._moved[one.key] = file.position
+                self._moved[one.key] = self._begun[one.key] = file.position
 
     def _update(self, file: FollowedFile, one: Found, now: float) -> bool:
         """Take note of what a look found; True when the file was renamed by a rotation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ class FileInput:
         patterns: what it follows, for people.
         directories: where file events are waited for.
         poll_interval_seconds: between two looks at the directories.
+        note: makes durable from where files are read that are new.
         forget: told which files' positions may be forgotten.
         mirror: gets a copy, if there is one.
     """
@@ -50,6 +51,7 @@ class FileInput:
         patterns: Iterable[str],
         directories: Iterable[str],
         poll_interval_seconds: float,
+        note: Callable[[str, Mapping[FileKey, FilePosition]], asyncio.Future[None]],
         forget: Callable[[str, list[FileKey]], None],
         mirror: Mirror | None = None,
     ) -> None:
@@ -59,6 +61,7 @@ class FileInput:
         self._collector = collector
         self._directories = tuple(directories)
         self._poll_interval_seconds = poll_interval_seconds
+        self._note = note
         self._forget = forget
         self._mirror = mirror
         self.endpoints = list(patterns)
@@ -141,10 +144,21 @@ class FileInput:
         forgotten = await self._call(self._collector.look, now)
         if forgotten:
             self._forget(self.name, forgotten)
+        if begun := self._collector.take_begun():
+            await self._make_known(begun)
         self._next_look = time.monotonic() + self._poll_interval_seconds
         if self._mirror is not None and now >= self._next_statistics:
             self._next_statistics = now + STATISTICS_SECONDS
             await self._call(self._mirror.write_statistics, self.statistics())
+
+    async def _make_known(self, begun: Mapping[FileKey, FilePosition]) -> None:
+        """See that a run that ends before its first batch is durable is not the first one to the next.
+
+        That one would take what was rotated meanwhile for a past that nobody asked for.
+        """
+        noted = self._note(self.name, begun)
+        while not noted.done() and not self._stopping:  # a disk that fails may take its time
+            await asyncio.wait({noted}, timeout=_RESTLESS_SECONDS)
 
     async def _wait(self, event: asyncio.Event) -> None:
         """Wait for something to happen, or until it is time to look or to read on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -63,6 +64,25 @@ async def test_a_kill_finds_the_batch_and_its_position_or_neither(tmp_path: Path
     async with running(copy) as spool:
         assert spool.positions("file") == {KEY: position(10)}
         assert name_of((await spool.take()).batch) == "a"
+
+
+async def test_noted_positions_are_durable_without_a_batch(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool", sync="interval", interval_seconds=10) as spool:
+        await spool.note_positions("file", {KEY: position(0)})
+        copy = crash_copy(tmp_path / "spool", tmp_path / "copy")
+        assert spool.positions("file") == {KEY: position(0)}
+    assert await found(copy) == {KEY: position(0)}
+    assert await names_left(copy) == ([], [])
+
+
+async def test_what_was_noted_waits_for_a_disk_that_fails(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool") as spool:
+        await append(spool, lines("a", position(10)))
+        faults.arm("spool.before_commit:1:raise:EIO")
+        noted = spool.note_positions("file", {(3, 4): position(0, (3, 4))})
+        async with asyncio.timeout(20):
+            await noted
+    assert await found(tmp_path / "spool") == {KEY: position(10), (3, 4): position(0, (3, 4))}
 
 
 async def test_forgotten_positions_are_gone(tmp_path: Path) -> None:

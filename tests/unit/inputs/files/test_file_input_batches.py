@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,12 +13,26 @@ from manual_spool import ManualSpool
 from logstreamd.inputs.files import FileInput, build_file_input
 from logstreamd.inputs.gather import Gatherer
 from logstreamd.metrics import Metrics
+from logstreamd.wire.batch import FileKey, FilePosition
 from logstreamd.wire.policy import Policy
+
+Note = Callable[[str, Mapping[FileKey, FilePosition]], asyncio.Future[None]]
+
+
+def already_noted(_name: str, _positions: object) -> asyncio.Future[None]:
+    noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    noted.set_result(None)
+    return noted
 
 
 @asynccontextmanager
 async def running(
-    logs: Path, spool: ManualSpool, *, mirror: tuple[Path, int, int] | None = None, max_rows: int = 100
+    logs: Path,
+    spool: ManualSpool,
+    *,
+    mirror: tuple[Path, int, int] | None = None,
+    max_rows: int = 100,
+    note: Note = already_noted,
 ) -> AsyncIterator[FileInput]:
     metrics = Metrics(version="test", wire="python")
     gatherer = Gatherer("file", spool.append, metrics, max_rows=max_rows, max_bytes=1 << 20, max_age_seconds=0.01)
@@ -28,6 +42,7 @@ async def running(
         metrics,
         policy=Policy(),
         positions={},
+        note=note,
         forget=lambda _name, _keys: None,
         patterns=[str(logs / "*.log")],
         max_frame_bytes=1024,
@@ -68,6 +83,28 @@ async def test_every_batch_says_how_far_its_files_are_read(tmp_path: Path) -> No
         (position,) = batch.positions.values()
         assert position.offset == read
     assert read == len(content)
+
+
+async def test_nothing_is_read_of_a_file_before_it_is_known_to_the_next_run(tmp_path: Path) -> None:
+    """Else a kill and a rotation in the first moments would make of it a past that nobody asked for."""
+    (tmp_path / "app.log").write_bytes(b"one\n")
+    (tmp_path / "app.log.1").write_bytes(b"of yesterday\n")
+    noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asked: asyncio.Future[list[tuple[str, int]]] = asyncio.get_running_loop().create_future()
+
+    def note(_name: str, positions: Mapping[FileKey, FilePosition]) -> asyncio.Future[None]:
+        asked.set_result(sorted((one.path, one.offset) for one in positions.values()))
+        return noted
+
+    spool = ManualSpool(prompt=True)
+    async with running(tmp_path, spool, note=note) as one:
+        log = str(tmp_path / "app.log")
+        assert await asked == [(log, 0), (log, 13)]
+        assert one.statistics()["lines"] == 0
+        assert not spool.kept
+        noted.set_result(None)
+        await spool.until_frames(1)
+    assert spool.frames == [b"one"]
 
 
 async def test_while_the_spool_has_no_room_files_are_left_alone(tmp_path: Path) -> None:
