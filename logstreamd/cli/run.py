@@ -24,6 +24,9 @@ __all__ = ["run"]
 @config_option
 def run(config_file: Path | None) -> None:
     """Receive, store and answer until a signal says stop."""
+    # One that comes before there is somebody to hear it must not end a daemon that is about to start.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     import uvloop
 
     from logstreamd.alerts.outbox_file import OutboxError
@@ -34,8 +37,6 @@ def run(config_file: Path | None) -> None:
     from logstreamd.spool import SpoolError
     from logstreamd.storage.errors import StorageError
 
-    # One that comes before there is somebody to hear it must not end a daemon that is about to start.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _raise_descriptor_limit()
     environ = dict(os.environ)
 
