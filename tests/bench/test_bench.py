@@ -24,7 +24,8 @@ def test_a_short_run_measures_what_was_asked_for_and_its_yardstick(postgres: Emb
     results = _bench("--only", "tcp-counted,udp", "--udp-rate", "20000", "--repeat", "2", "--dsn", dsn)["results"]
     assert [(one["rows"], one["lost"]) for one in results] == [(2_000, 0)] * 3
     assert results[0]["ratio_to_copy"] == 1
-    assert all(one["cpu_us_per_row"] > 0 and one["peak_bytes"] > 0 for one in results[1:])
+    # Processor time is counted in ticks of 10 ms: so few messages may take none.
+    assert all(one["cpu_us_per_row"] >= 0 and one["peak_bytes"] > 0 for one in results[1:])
     assert all(one["spread"] >= 0 for one in results)
 
 
