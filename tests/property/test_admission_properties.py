@@ -5,6 +5,7 @@ from math import isclose
 
 from hypothesis import given
 from hypothesis import strategies as st
+from set_clock import SetClock
 
 from logstreamd.inputs.admission import Admission
 from logstreamd.inputs.networks import Networks
@@ -16,16 +17,8 @@ PAUSES = st.integers(0, 4_096).map(lambda ticks: ticks / 1_024)
 DATAGRAMS = st.lists(st.tuples(PAUSES, st.integers(1, 3_000)), max_size=200)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def limited(records: int, nbytes: int) -> tuple[Admission, Clock]:
-    clock = Clock()
+def limited(records: int, nbytes: int) -> tuple[Admission, SetClock]:
+    clock = SetClock(0.0)
     return Admission("in", METRICS, max_records_per_second=records, max_bytes_per_second=nbytes, clock=clock), clock
 
 

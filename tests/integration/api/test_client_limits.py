@@ -6,29 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from set_clock import SetClock
 
 from logstreamd.config import HttpConfig
 
 JSON = {"Content-Type": "application/x-ndjson"}
 
 
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(100.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def limited(start_api: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+def limited(start_api: Callable[..., Any], clock: SetClock) -> Callable[..., Any]:
     async def start(**settings: Any) -> Any:
         api = await start_api(http=HttpConfig(**settings))
         api.access.admission._limits.clock = clock
@@ -67,7 +58,7 @@ async def test_an_allow_list_is_in_force_for_the_next_request_after_a_reload(sta
 
 
 async def test_a_client_over_its_limit_is_told_when_to_come_again_and_nothing_of_it_is_taken(
-    limited: Callable[..., Any], clock: Clock
+    limited: Callable[..., Any], clock: SetClock
 ) -> None:
     api = await limited(max_records_per_second=10)
     assert (await send(api, 10))[0] == 200  # what one second allows
@@ -88,7 +79,7 @@ async def test_a_client_over_its_limit_is_told_when_to_come_again_and_nothing_of
     assert api.metrics.ledger("http").imbalance == 0
 
 
-async def test_bytes_are_counted_as_they_arrive(limited: Callable[..., Any], clock: Clock) -> None:
+async def test_bytes_are_counted_as_they_arrive(limited: Callable[..., Any], clock: SetClock) -> None:
     api = await limited(max_bytes_per_second=64 * 1024)
     for _ in range(3):
         status, _, _ = await send(api, 0, **{"Content-Type": "application/x-ndjson"})

@@ -7,25 +7,16 @@ from typing import Any
 
 import pytest
 import structlog
+from set_clock import SetClock
 
 from logstreamd.inputs import admission as admission_module
 from logstreamd.inputs.admission import MAX_REFUSED, MAX_SOURCES, TOP_SOURCES, Admission
 from logstreamd.metrics import Metrics
 
 
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(1_000.0)
 
 
 @pytest.fixture
@@ -34,7 +25,7 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def admission(clock: Clock, metrics: Metrics) -> Admission:
+def admission(clock: SetClock, metrics: Metrics) -> Admission:
     return Admission("in", metrics, max_records_per_second=10, max_bytes_per_second=1_000, clock=clock)
 
 
@@ -62,7 +53,7 @@ def test_without_settings_everybody_may_send_everything_and_nobody_is_remembered
 
 
 def test_a_source_may_send_what_one_second_allows_at_once_and_then_as_fast_as_allowed(
-    admission: Admission, clock: Clock
+    admission: Admission, clock: SetClock
 ) -> None:
     assert taken(admission, "192.0.2.1", [1] * 12) == [True] * 10 + [False] * 2
     clock.now += 0.5
@@ -71,7 +62,7 @@ def test_a_source_may_send_what_one_second_allows_at_once_and_then_as_fast_as_al
     assert taken(admission, "192.0.2.1", [1] * 12) == [True] * 10 + [False] * 2
 
 
-def test_bytes_are_limited_beside_records(admission: Admission, clock: Clock) -> None:
+def test_bytes_are_limited_beside_records(admission: Admission, clock: SetClock) -> None:
     assert taken(admission, "192.0.2.1", [600, 600, 400, 1]) == [True, False, True, False]
     clock.now += 0.6
     assert taken(admission, "192.0.2.1", [600]) == [True]
@@ -107,7 +98,7 @@ def test_what_was_cut_is_in_the_ledger_and_at_its_source(admission: Admission, m
     ]
 
 
-def test_who_is_not_allowed_is_counted_by_kind(metrics: Metrics, clock: Clock) -> None:
+def test_who_is_not_allowed_is_counted_by_kind(metrics: Metrics, clock: SetClock) -> None:
     admission = Admission("in", metrics, allow=["10.0.0.0/8"], clock=clock)
     assert admission.restricts
     assert admission.admits("10.255.0.1")
@@ -124,7 +115,7 @@ def test_who_is_not_allowed_is_counted_by_kind(metrics: Metrics, clock: Clock) -
 
 
 def test_a_stream_owes_the_time_that_what_it_brought_takes(
-    admission: Admission, clock: Clock, metrics: Metrics
+    admission: Admission, clock: SetClock, metrics: Metrics
 ) -> None:
     source = admission.source("192.0.2.1")
     assert source is not None
@@ -204,7 +195,7 @@ def test_the_list_of_those_that_were_held_back_is_bounded_and_the_sums_are_exact
     assert len(admission._refused) == MAX_REFUSED
 
 
-def test_an_allowance_is_asked_for_once_and_settled_for_many(admission: Admission, clock: Clock) -> None:
+def test_an_allowance_is_asked_for_once_and_settled_for_many(admission: Admission, clock: SetClock) -> None:
     gate = admission.gate("192.0.2.1")
     assert gate.allowance() == (10.0, 1_000.0)
     gate.settle(4, 100, 2, 50)
@@ -217,7 +208,7 @@ def test_an_allowance_is_asked_for_once_and_settled_for_many(admission: Admissio
 
 
 def test_the_log_says_at_once_that_datagrams_are_dropped_and_then_once_a_minute(
-    admission: Admission, clock: Clock
+    admission: Admission, clock: SetClock
 ) -> None:
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
+from set_clock import SetClock
 from structlog.testing import capture_logs
 
 from logstreamd.inputs.losses import QUIET_SECONDS, Losses
 
 
-class Clock:
-    now = 5.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_a_loss_is_told_at_once_and_from_then_on_once_a_minute_with_what_came_between() -> None:
-    clock = Clock()
+    clock = SetClock(5.0)
     losses = Losses("udp", "the spool has no room", clock=clock)
     with capture_logs() as lines:
         for count in (0, 7, 2, 3):
